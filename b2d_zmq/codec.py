@@ -1,0 +1,162 @@
+"""Trees of plain values and numpy arrays <-> a msgpack body and raw array frames.
+
+``encode`` gives ``[body, array frame, ...]``; ``decode`` gives the tree back. Arrays of more than INLINE_BYTES travel as frames
+of their own, uncopied; smaller ones inline, in msgpack-numpy's map format. msgpack-numpy's decoder unpickles object arrays and
+crashes on structured dtypes, so it is only ever called on a map whose dtype stands in the allow-list below. No pickle, either way.
+Decoded arrays are read-only views of what was received.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Sequence, Tuple
+
+import msgpack
+import msgpack_numpy
+import numpy as np
+
+from .errors import CodecError
+from .protocol import MAX_FRAMES
+
+INLINE_BYTES = 512
+MAX_DIMENSIONS = 6
+MAX_LENGTH = 2**24  # of one dimension
+ALLOWED = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8", "|b1")
+
+_FRAME_KEY = "__frame__"
+
+
+def encode(tree: Any) -> List[Any]:
+    """Pack a tree of None, bool, int, float, str, bytes, list, tuple, dict and numpy values. Raises CodecError."""
+    arrays: List[np.ndarray[Any, Any]] = []
+
+    def leaf(value: Any) -> Any:
+        if isinstance(value, (np.ndarray, np.generic)):
+            return _pack_array(value, arrays)
+        raise TypeError(f"{type(value).__name__} cannot travel; use plain values and numeric numpy arrays")
+
+    try:
+        body = msgpack.packb(_checked(tree), default=leaf)
+    except CodecError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise CodecError(f"cannot encode: {error}") from None
+    if len(arrays) + 2 > MAX_FRAMES:
+        raise CodecError(f"{len(arrays)} large arrays; a message has room for {MAX_FRAMES - 2}")
+    return [body, *(memoryview(array).cast("B") for array in arrays)]
+
+
+def decode(frames: Sequence[Any]) -> Any:
+    """The tree in ``[body, array frame, ...]`` (bytes or zmq.Frame). Raises CodecError on anything that is not ours."""
+    if not frames:
+        raise CodecError("a body was expected; the message has none")
+    buffers = [_buffer(frame) for frame in frames]
+    used: List[int] = []
+
+    def hook(value: Dict[Any, Any]) -> Any:
+        if _FRAME_KEY in value:
+            return _from_frame(value, buffers, used)
+        if b"nd" in value:
+            return _from_inline(value)
+        return value
+
+    try:
+        tree = msgpack.unpackb(
+            buffers[0],
+            object_hook=hook,
+            max_ext_len=0,
+            max_array_len=65536,
+            max_map_len=4096,
+            max_str_len=1 << 20,
+            max_bin_len=max(1, len(buffers[0])),
+        )
+    except CodecError:
+        raise
+    except (ValueError, TypeError, KeyError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        raise CodecError(f"not a body of ours: {type(error).__name__}: {error}") from None
+    if sorted(used) != list(range(1, len(buffers))):
+        raise CodecError(f"{len(buffers) - 1} array frames came, the body names {sorted(used)}")
+    return tree
+
+
+def _checked(tree: Any) -> Any:
+    """Refuse a mapping that would be read back as an array."""
+    if isinstance(tree, dict):
+        if _FRAME_KEY in tree or b"nd" in tree:
+            raise CodecError(f"the keys {_FRAME_KEY!r} and b'nd' are the codec's own")
+        for value in tree.values():
+            _checked(value)
+    elif isinstance(tree, (list, tuple)):
+        for value in tree:
+            _checked(value)
+    return tree
+
+
+def _pack_array(value: Any, arrays: List[np.ndarray[Any, Any]]) -> Any:
+    array = np.asarray(value)
+    if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and not np.little_endian):
+        array = array.astype(array.dtype.newbyteorder("<"))
+    if array.dtype.str not in ALLOWED:
+        raise CodecError(f"arrays of dtype {array.dtype} do not travel; allowed are {', '.join(ALLOWED)}")
+    _check_shape(array.shape)
+    if isinstance(value, np.generic) or array.nbytes <= INLINE_BYTES:
+        return msgpack_numpy.encode(array if array.ndim else array[()])
+    arrays.append(np.ascontiguousarray(array))
+    return {_FRAME_KEY: len(arrays), "dtype": array.dtype.str, "shape": list(array.shape)}
+
+
+def _from_frame(value: Dict[Any, Any], buffers: Sequence[memoryview], used: List[int]) -> np.ndarray[Any, Any]:
+    index = value[_FRAME_KEY]
+    if type(index) is not int or not 1 <= index < len(buffers) or index in used or len(value) != 3:
+        raise CodecError("an array descriptor that names no frame of its message, or one twice")
+    dtype, shape = _dtype(value.get("dtype")), _shape(value.get("shape"))
+    array = _array(buffers[index], dtype, shape)
+    used.append(index)
+    return array
+
+
+def _from_inline(value: Dict[Any, Any]) -> Any:
+    if value.get(b"kind", b"") != b"":
+        raise CodecError("structured, object and pickled arrays are refused")
+    dtype, data = _dtype(value.get(b"type")), value.get(b"data")
+    if not isinstance(data, bytes):
+        raise CodecError("an inline array without data")
+    if value[b"nd"] is True:
+        shape = _shape(value.get(b"shape"))
+        _array(memoryview(data), dtype, shape)
+        return msgpack_numpy.decode(value)
+    if value[b"nd"] is False and len(data) == dtype.itemsize:
+        return msgpack_numpy.decode(value)
+    raise CodecError("an inline array or scalar that contradicts itself")
+
+
+def _dtype(name: Any) -> np.dtype[Any]:
+    if not isinstance(name, str) or name not in ALLOWED:
+        raise CodecError(f"arrays of dtype {str(name)[:40]!r} are refused; allowed are {', '.join(ALLOWED)}")
+    return np.dtype(name)
+
+
+def _shape(shape: Any) -> Tuple[int, ...]:
+    if not isinstance(shape, (list, tuple)) or not all(type(n) is int and n >= 0 for n in shape):
+        raise CodecError("an array shape must be a list of whole numbers")
+    _check_shape(shape)
+    return tuple(shape)
+
+
+def _check_shape(shape: Sequence[int]) -> None:
+    if len(shape) > MAX_DIMENSIONS or any(n > MAX_LENGTH for n in shape):
+        raise CodecError(f"an array has at most {MAX_DIMENSIONS} dimensions of at most {MAX_LENGTH}")
+
+
+def _array(buffer: memoryview, dtype: np.dtype[Any], shape: Tuple[int, ...]) -> np.ndarray[Any, Any]:
+    count = 1
+    for n in shape:
+        count *= n
+    if count * dtype.itemsize != buffer.nbytes:
+        raise CodecError(f"an array of {shape} {dtype} has {count * dtype.itemsize} bytes, {buffer.nbytes} came")
+    array = np.frombuffer(buffer, dtype=dtype, count=count).reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def _buffer(frame: Any) -> memoryview:
+    return memoryview(getattr(frame, "buffer", frame))

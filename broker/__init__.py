@@ -1,0 +1,1 @@
+"""The process with the ROUTER socket: who is alive, who holds whom, what waits."""

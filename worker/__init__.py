@@ -1,0 +1,1 @@
+"""One simulator, kept alive and driven: keeper, host, backends, and the embedded world."""

@@ -1,0 +1,1 @@
+"""What drives a simulator inside a worker."""

@@ -1,0 +1,1 @@
+"""The embedded driving world: road, dynamics, traffic, lights, camera. Deterministic from its seed; no sockets, no clock."""
