@@ -9,10 +9,6 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-Array = np.ndarray[Any, Any] if hasattr(np.ndarray, "__class_getitem__") else np.ndarray
-
 
 class ActorKind(enum.IntEnum):
     """What an actor is: how it is drawn, what hitting it means, whether it can move."""

@@ -1,0 +1,1 @@
+"""Route files that ship with the package; ours, in Bench2Drive's format."""
