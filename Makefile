@@ -1,0 +1,47 @@
+# One command per habit. Environments are made on first use: .venv for the default python3, .venv-3.8 and .venv-3.13 beside it
+# for the oldest and the newest Python, where those exist.
+PYTHON ?= python3
+OLDEST := 3.8
+NEWEST := 3.13
+
+DEFAULT_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# the oldest and the newest, where they are found and are not the default already
+OTHERS := $(foreach v,$(filter-out $(DEFAULT_VERSION),$(OLDEST) $(NEWEST)),$(if $(shell bin/find-python $(v)),$(v)))
+OTHER_PYTHONS := $(subst $(eval) ,:,$(foreach v,$(OTHERS),$(CURDIR)/.venv-$(v)/bin/python))
+PYTEST := -m pytest -q
+
+.PHONY: demo test check format environments clean
+
+demo: .venv/installed  ## a group of branches on a route, with pictures, in demo-out/
+	.venv/bin/b2d demo --out demo-out
+
+test: .venv/installed $(OTHERS:%=.venv-%/installed)  ## the suite, on the oldest, the default and the newest Python
+	@for v in $(filter-out $(OTHERS),$(filter-out $(DEFAULT_VERSION),$(OLDEST) $(NEWEST))); do echo "Python $$v is not on this machine: not tested on it"; done
+	B2D_OTHER_PYTHONS=$(OTHER_PYTHONS) .venv/bin/python $(PYTEST)
+	@set -e; for v in $(OTHERS); do echo "== Python $$v"; .venv-$$v/bin/python $(PYTEST); done
+
+check: .venv/installed  ## style, types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: .venv/installed
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+environments: .venv/installed $(OTHERS:%=.venv-%/installed)
+
+.venv/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+.venv-%/installed: setup.cfg pyproject.toml
+	$$(bin/find-python $*) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade pip
+	.venv-$*/bin/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-* demo-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,64 @@
+"""bin/supervise with a real supervisord: the farm comes up, a killed worker comes back, TERM leaves nothing behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from b2d_zmq.client import Client
+from b2d_zmq.errors import NoBroker
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+    raise AssertionError(f"not so within {seconds} s")
+
+
+def free_workers(endpoint):
+    try:
+        with Client(endpoint, timeout=1.0) as client:
+            return {w["worker"]: w["pid"] for w in client.status()["workers"] if w["state"] == "free"}
+    except NoBroker:
+        return {}
+
+
+@pytest.mark.skipif(not (BIN / "supervisord").exists(), reason="supervisor is not installed in this environment")
+def test_a_farm_under_supervisord(tmp_path):
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    env = {**os.environ, "B2D_BIN": str(BIN), "B2D_ENDPOINT": endpoint, "B2D_RUN": str(tmp_path)}
+    with open(tmp_path / "out", "wb") as out:
+        farm = subprocess.Popen([str(ROOT / "bin/supervise"), "2", "--sensors", "state"], env=env, stdout=out, stderr=out)
+    try:
+        before = wait_for(lambda: (lambda w: w if len(w) == 2 else None)(free_workers(endpoint)))
+        family = psutil.Process(farm.pid).children(recursive=True)
+        victim = sorted(before)[0]
+        os.kill(before[victim], signal.SIGKILL)
+        after = wait_for(lambda: (lambda w: w if len(w) == 2 and victim not in w else None)(free_workers(endpoint)))
+        assert len(set(after) & set(before)) == 1, "the other worker went on"
+        family += psutil.Process(farm.pid).children(recursive=True)
+    finally:
+        farm.terminate()
+        code = farm.wait(timeout=60)
+        print((tmp_path / "out").read_text())
+    gone, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+    assert code == 0
