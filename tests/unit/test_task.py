@@ -147,7 +147,7 @@ def test_weights_are_set_by_name():
 def test_options_name_what_there_is():
     with pytest.raises(UnknownOption, match="dense, sparse"):
         Terms.parse(1000, "shaped", {})
-    with pytest.raises(UnknownOption, match="no reward term 'comfort'.*alive, speed"):
+    with pytest.raises(UnknownOption, match=r"no reward term 'comfort'.*alive, speed"):
         Terms.parse(1000, "dense", {"comfort": 1.0})
 
 

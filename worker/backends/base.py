@@ -70,7 +70,10 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def step(self, action: np.ndarray[Any, Any], ticks: int = 1) -> Outcome:
-        """Hold one action (validated, float32 [3]: throttle, brake, steer) for ``ticks`` ticks; stops early where the episode ends; rewards are summed."""
+        """Hold one action (validated, float32 [3]: throttle, brake, steer) for ``ticks`` ticks; rewards are summed.
+
+        Stops early where the episode ends. Raises NoEpisode before reset or restore, and after the end.
+        """
 
     @abc.abstractmethod
     def snapshot(self) -> SnapshotData:
@@ -78,14 +81,17 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def restore(self, data: bytes) -> Outcome:
-        """Become that state (reward 0.0, the observation of that moment). Raises SnapshotCorrupt or SnapshotMismatch and changes nothing then."""
+        """Become that state (reward 0.0, the observation of that moment).
+
+        Raises SnapshotCorrupt or SnapshotMismatch, and changes nothing then.
+        """
 
     @abc.abstractmethod
     def digest(self) -> str:
         """The hash of the present state."""
 
-    def release(self) -> None:
+    def release(self) -> None:  # noqa: B027 - to do nothing is right for most
         """The lease is over: forget the episode, keep the simulator warm. Nothing to do for most."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - to do nothing is right where nothing is held
         """Let go of the simulator."""
