@@ -1,0 +1,131 @@
+"""``b2d``: the commands for people. up starts a farm on this machine, status looks at one, demo shows what branching is.
+
+An error of ours is one clear line and exit code 1 (69 where no broker answers), never a traceback, unless --debug asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .errors import B2DError, NoBroker
+from .protocol import DEFAULT_ENDPOINT
+from .table import status_text
+from .version import VERSION
+
+NO_BROKER = 69  # sysexits' EX_UNAVAILABLE
+
+
+class _Commands(click.Group):
+    """Turns errors of ours into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except B2DError as error:
+            if ctx.params.get("debug"):
+                raise
+            told = click.ClickException(str(error))
+            told.exit_code = NO_BROKER if isinstance(error, NoBroker) else 1
+            raise told from error
+
+
+_endpoint = click.option(
+    "--endpoint", envvar="B2D_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True, help="The farm's broker; also $B2D_ENDPOINT."
+)
+
+
+@click.group(cls=_Commands)
+@click.version_option(VERSION, message=f"b2d-zmq %(version)s from {Path(__file__).parent}")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def main(debug: bool) -> None:
+    """A farm of driving simulators that can branch.
+
+    Start here: b2d demo
+    """
+
+
+@main.command()
+@click.option("-n", "--workers", type=click.IntRange(1, 256), default=4, show_default=True, help="How many workers to start.")
+@click.option(
+    "--routes", type=click.Path(exists=True, dir_okay=False), help="A Bench2Drive route file; without it, the routes shipped with us."
+)
+@click.option("--sensors", default="predecessor", show_default=True, help="predecessor, bench2drive, state, or a JSON file of cameras.")
+@click.option("--bind", default=DEFAULT_ENDPOINT, show_default=True, help="Where the broker listens.")
+@click.option("--heartbeat", type=click.FloatRange(0.05, 60.0), default=1.0, show_default=True, help="Seconds between heartbeats.")
+def up(workers: int, routes: str | None, sensors: str, bind: str, heartbeat: float) -> None:
+    """Run a farm on this machine until ctrl-C: a broker and some workers."""
+    from .local import LocalFarm
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+    def told(ready: int, total: int) -> None:
+        click.echo(f"  {ready} of {total} workers ready", err=True)
+
+    click.echo(f"starting a broker and {workers} workers ...", err=True)
+    with LocalFarm(workers=workers, routes=routes, sensors=sensors, heartbeat=heartbeat, endpoint=bind, on_progress=told) as farm:
+        click.echo(f"farm of {workers} workers at {farm.endpoint}\n")
+        click.echo(_TEN_LINES.format(endpoint=farm.endpoint, branches=min(4, workers)))
+        click.echo(f"In another terminal: b2d status --endpoint {farm.endpoint}     ctrl-C ends the farm", err=True)
+        stop.wait()
+        click.echo("ending the farm ...", err=True)
+
+
+@main.command()
+@_endpoint
+@click.option("--json", "as_json", is_flag=True, help="Everything the broker knows, as JSON.")
+@click.option("--timeout", type=click.FloatRange(0.1, 600.0), default=5.0, show_default=True, help="Seconds to wait for the broker.")
+def status(endpoint: str, as_json: bool, timeout: float) -> None:
+    """Show the workers of a farm, who holds them, and what waits."""
+    from .client import Client
+
+    with Client(endpoint, timeout=timeout) as client:
+        told = client.status()
+    click.echo(json.dumps(told, indent=2, default=str) if as_json else status_text(endpoint, told))
+
+
+@main.command()
+@click.option(
+    "--routes", type=click.Path(exists=True, dir_okay=False), help="A Bench2Drive route file; without it, the routes shipped with us."
+)
+@click.option("--route", type=int, help="The id of a route in that file; without it, the first.")
+@click.option("--workers", type=click.IntRange(1, 64), help="How many workers to start; without it, one per branch.")
+@click.option("--branches", type=click.IntRange(2, 16), default=3, show_default=True, help="How many branches: the size of GRPO's group.")
+@click.option("--steps", type=click.IntRange(1, 1000), default=40, show_default=True, help="How many steps the group makes.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The seed of the episode.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("b2d-demo"), show_default=True, help="Where the picture goes."
+)
+@click.option("--sensors", default="predecessor", show_default=True, help="predecessor, bench2drive, state, or a JSON file of cameras.")
+@click.option("--endpoint", help="Use this running farm instead of starting one.")
+def demo(**options: Any) -> None:
+    """Branch a drive in three, compare, select the best: with real processes and sockets.
+
+    Writes demo.png and demo.json to --out, and leaves no process behind.
+    """
+    from .demo import Plan, run
+
+    run(Plan(**options), click.echo)
+
+
+_TEN_LINES = """\
+import b2d_zmq
+
+env = b2d_zmq.CarlaEnv("{endpoint}")
+driver = b2d_zmq.RouteFollower()
+observation, info = env.reset(seed=0)
+for _ in range(60):
+    observation, reward, terminated, truncated, info = env.step(driver.act(observation, info))
+group = env.fork({branches})                                      # {branches} workers, one state
+out = group.rollout([[env.action_space.sample()] * 20 for _ in range({branches})])
+print("returns", out.returns, "advantages", group.advantages())
+group.select(int(out.returns.argmax()))                   # env drives on from the best
+env.close()
+"""

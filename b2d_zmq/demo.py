@@ -1,0 +1,249 @@
+"""``b2d demo``: one decision of a drive, branched. The smallest complete use of a farm.
+
+It starts a farm (or uses a running one), drives a route to a decision point, forks, lets every branch make its own manoeuvre, compares,
+selects the best and drives on. What it saw is told by sheet.py: a table, ``demo.png`` and ``demo.json``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import platform
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+
+import gymnasium
+import numpy as np
+import zmq
+from tqdm import tqdm
+
+from .env import CarlaEnv
+from .errors import RequestError
+from .follower import RouteFollower
+from .group import BranchGroup
+from .local import LocalFarm
+from .sheet import Drive, Moment, Story, draw, reason, record, shown_steps, table
+from .version import VERSION
+
+LIVE_STEPS = 30  # after the selection
+MANOEUVRE_STEPS = 10  # of a branch; then the follower takes over
+THROTTLE = 0.8
+MOST_STEER = 0.5
+APPROACH = (40, 240)  # the fewest and the most steps to the decision point
+MOVING = 5.0  # m/s from which steering decides something
+NEAR = 25.0  # metres to what is ahead, from which it matters
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the command's options say; see ``b2d demo --help``."""
+
+    out: Path
+    routes: str | None = None
+    route: int | None = None
+    workers: int | None = None
+    branches: int = 3
+    steps: int = 40
+    seed: int = 0
+    sensors: str = "predecessor"
+    endpoint: str | None = None
+
+
+def run(plan: Plan, say: Say) -> Dict[str, Any]:
+    """Do all of it; gives what ``demo.json`` holds."""
+    plan.out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with _farm(plan, say) as endpoint:
+        started = time.monotonic() - began
+        with contextlib.closing(CarlaEnv(endpoint)) as env:
+            story = _tell(env, plan, say)
+    story.timings["farm_start"] = started
+    return _write(plan, story, say)
+
+
+def manoeuvres(branches: int) -> List[float]:
+    """The steering of each branch: straight, then pairs to the left and right, the sharpest first."""
+    pairs = branches // 2
+    sides = [side * MOST_STEER * (pairs - k) / pairs for k in range(pairs) for side in (-1.0, 1.0)]
+    return [0.0, *sides][:branches]
+
+
+def _write(plan: Plan, story: Story, say: Say) -> Dict[str, Any]:
+    picture, numbers = plan.out / "demo.png", plan.out / "demo.json"
+    draw(story, picture)
+    versions = {"b2d_zmq": VERSION, "python": platform.python_version(), "numpy": np.__version__}
+    versions.update({"gymnasium": gymnasium.__version__, "pyzmq": zmq.pyzmq_version(), "libzmq": zmq.zmq_version()})
+    told = {**record(story), "versions": versions}
+    numbers.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    say(f"\nwrote {picture} and {numbers}")
+    return told
+
+
+@contextlib.contextmanager
+def _farm(plan: Plan, say: Say) -> Iterator[str]:
+    """A running farm's endpoint, or one of our own for as long as the demo lasts."""
+    if plan.endpoint is not None:
+        if plan.routes is not None:
+            raise RequestError("--routes is for a farm of the demo's own; leave it out with --endpoint, whose workers have their routes")
+        yield plan.endpoint
+        return
+    workers = plan.workers or plan.branches
+    say(f"starting a broker and {workers} workers on loopback ...")
+    with LocalFarm(workers=workers, routes=plan.routes, sensors=plan.sensors) as farm:
+        yield farm.endpoint
+
+
+def _tell(env: CarlaEnv, plan: Plan, say: Say) -> Story:
+    timings: Dict[str, float] = {}
+    with _timed(timings, "reset"):
+        observation, info = env.reset(seed=plan.seed, options={} if plan.route is None else {"route_id": plan.route})
+    route = np.array(info["route"], np.float64)
+    say(f"route {info['route_id']} in {info['town']}, scenario {info['scenario']['type']}, seed {plan.seed}")
+    with _timed(timings, "approach"):
+        observation, info, approach = _approach(env, observation, info)
+    say(f"decision point after {len(approach) - 1} steps, at {_speed(observation):.1f} m/s")
+    dt = float(env.description["dt"])
+    workers = None if plan.workers is None or plan.workers >= plan.branches else plan.workers
+    with _timed(timings, "fork"):
+        group = env.fork(plan.branches, workers=workers)
+    with contextlib.closing(group):
+        start = _start(group, say)
+        with _timed(timings, "group_steps"):
+            branches = _step(group, plan, info, dt)
+        kept = {name: getattr(group.snapshot, name) for name in ("id", "tick", "tier", "digest", "nbytes")}
+        returns, advantages, chosen = group.returns.tolist(), group.advantages().tolist(), int(np.nanargmax(group.returns))
+        live = Drive("live", [replace(branches[chosen].moments[-1], frame=None)])
+        story = Story(info, plan.seed, route, approach, kept, start, branches, returns, advantages, chosen, live, timings)
+        say("\n" + table(story))
+        with _timed(timings, "select"):
+            group.select(chosen)
+    with _timed(timings, "live_steps"):
+        _go_on(env, story, dt, say)
+    return story
+
+
+def _approach(env: CarlaEnv, observation: Any, info: Dict[str, Any]) -> Tuple[Any, Dict[str, Any], List[Tuple[float, float]]]:
+    """Drive with the follower until something ahead matters, or to the last step of APPROACH."""
+    follower, (fewest, most) = RouteFollower(), APPROACH
+    path = [_place(observation)]
+    for step in tqdm(range(most), desc="driving", unit="step", leave=False):
+        if step >= fewest and _speed(observation) > MOVING and info["hazard"]["gap"] < NEAR:
+            break
+        observation, _, terminated, truncated, info = env.step(follower.act(observation, info))
+        if terminated or truncated:
+            raise RequestError(f"the drive ended ({reason(info)}) after {step + 1} steps, before a decision point; take another --route")
+        path.append(_place(observation))
+    return observation, info, path
+
+
+def _start(group: BranchGroup, say: Say) -> Dict[str, Any]:
+    """That all branches begin alike: by the simulators' own digests, and by a hash over every observed bit."""
+    digests = [str(digest) for digest in group.digests]
+    hashes = [_hash(_member(group.observations, i)) for i in range(len(digests))]
+    same = set(digests) == {group.snapshot.digest} and len(set(hashes)) == 1
+    for i, (digest, seen) in enumerate(zip(digests, hashes)):
+        say(f"  branch {i} starts at state {digest}, observation {seen}")
+    say(f"  bit-identical: {'yes' if same else 'NO'}\n")
+    return {"identical": same, "digests": digests, "observation_hashes": hashes}
+
+
+def _step(group: BranchGroup, plan: Plan, info: Mapping[str, Any], dt: float) -> List[Drive]:
+    """The group's steps: first each branch's manoeuvre, then a follower in every branch for itself."""
+    steers = manoeuvres(plan.branches)
+    drives, followers = [Drive(_name(steer)) for steer in steers], [RouteFollower() for _ in steers]
+    seen, infos = [_member(group.observations, i) for i in range(len(steers))], [dict(info) for _ in steers]
+    for drive, first in zip(drives, seen):
+        drive.moments.append(_moment(first, 0.0, True))
+    shown = shown_steps(plan.steps)
+    for step in tqdm(range(1, plan.steps + 1), desc=f"{len(steers)} branches", unit="step"):
+        manoeuvre = step <= MANOEUVRE_STEPS
+        actions = [[THROTTLE, 0.0, s] if manoeuvre else f.act(o, i) for s, f, o, i in zip(steers, followers, seen, infos)]
+        out = group.step(np.asarray(actions, np.float32))
+        seen, infos = [_member(out.observations, i) for i in range(len(steers))], list(out.infos)
+        for i, drive in enumerate(drives):
+            if out.valid[i] and not drive.ended:
+                over = bool(out.terminated[i] or out.truncated[i])
+                drive.note(out.rewards[i], infos[i], _moment(seen[i], step * dt, over or step in shown), over)
+    return drives
+
+
+def _go_on(env: CarlaEnv, story: Story, dt: float, say: Say) -> None:
+    """Drive on from the selected branch, for LIVE_STEPS or to the end of the episode."""
+    drive, chosen = story.live, story.branches[story.chosen]
+    if chosen.ended:
+        drive.ended = chosen.ended
+        say(f"the best branch had ended ({chosen.ended}): nothing is left to drive")
+        return
+    follower, observation, info = RouteFollower(), env.last_observation, chosen.info
+    began, shown = drive.moments[0].seconds, shown_steps(LIVE_STEPS)
+    for step in tqdm(range(1, LIVE_STEPS + 1), desc="live", unit="step"):
+        observation, reward, terminated, truncated, info = env.step(follower.act(observation, info))
+        over = terminated or truncated
+        drive.note(reward, info, _moment(observation, began + step * dt, over or step in shown), over)
+        if over:
+            return
+
+
+@contextlib.contextmanager
+def _timed(timings: Dict[str, float], name: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    timings[name] = time.monotonic() - began
+
+
+def _moment(observation: Mapping[str, Any], seconds: float, shown: bool) -> Moment:
+    return Moment(seconds, _place(observation), _speed(observation), _picture(observation) if shown else None)
+
+
+def _picture(observation: Mapping[str, Any]) -> Any:
+    """The first camera's picture, or None for a rig without one."""
+    for value in observation.values():
+        if isinstance(value, np.ndarray) and value.ndim == 3 and value.dtype == np.uint8:
+            return value.copy()
+    return None
+
+
+def _place(observation: Mapping[str, Any]) -> Tuple[float, float]:
+    x, y = observation["vehicle_state"]["position"][:2]
+    return float(x), float(y)
+
+
+def _speed(observation: Mapping[str, Any]) -> float:
+    return float(observation["vehicle_state"]["speed"][0])
+
+
+def _member(tree: Any, i: int) -> Any:
+    """Branch i of a batch: the same tree without its leading dimension."""
+    if isinstance(tree, Mapping):
+        return {key: _member(value, i) for key, value in tree.items()}
+    return tree[i]
+
+
+def _hash(tree: Any) -> str:
+    """A short hash over every bit of an observation."""
+    digest = hashlib.blake2b(digest_size=8)
+
+    def take(part: Any) -> None:
+        if isinstance(part, Mapping):
+            for key in sorted(part):
+                digest.update(key.encode())
+                take(part[key])
+        else:
+            array = np.ascontiguousarray(part)
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(array.tobytes())
+
+    take(tree)
+    return digest.hexdigest()
+
+
+def _name(steer: float) -> str:
+    if steer == 0.0:
+        return "straight"
+    side = "left" if steer < 0 else "right"
+    return side if abs(steer) == MOST_STEER else f"{side} {abs(steer):.2f}"
