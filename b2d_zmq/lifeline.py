@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 from types import TracebackType
-from typing import Optional, Type
 
 
 class Lifeline:
@@ -28,7 +27,7 @@ class Lifeline:
     def __enter__(self) -> Lifeline:
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
 

@@ -1,0 +1,98 @@
+"""The command ``b2d-worker``: one worker, in the foreground, until TERM or Ctrl-C. It holds options and exit codes, no logic."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import signal
+import sys
+
+import click
+import zmq
+
+from b2d_zmq import protocol
+from b2d_zmq.version import VERSION
+
+from .keeper import CONTROL_BYTES, Keeper, Plan
+from .sockets import connect
+from .wakeup import Wakeup
+
+_EXAMPLES = """
+One worker of the farm: a keeper that talks to the broker, and a host process that holds the simulator.
+
+\b
+Examples:
+  b2d-worker
+  b2d-worker --endpoint tcp://10.0.0.1:5570 --index 3
+  b2d-worker --routes bench2drive220.xml --sensors bench2drive
+  b2d-worker --sensors state --heartbeat 0.2
+
+TERM or Ctrl-C lets the running job finish, then leaves (exit code 0); a second one does not wait.
+Exit code 78: the configuration is wrong, and starting again would not help.
+"""
+
+
+@click.command(help=_EXAMPLES, context_settings={"show_default": True, "max_content_width": 110})
+@click.option("--endpoint", default=protocol.DEFAULT_ENDPOINT, help="Where the broker is.")
+@click.option("--name", default="w", help="The worker's name, for people.")
+@click.option("--index", type=click.IntRange(min=0), help="Makes the name NAME-INDEX; for supervisord's process_num.")
+@click.option("--backend", default="embedded", help="The simulator: embedded, or MODULE:CLASS of your own.")
+@click.option("--routes", type=click.Path(), help="A route file in Bench2Drive's format.  [default: the one that is shipped]")
+@click.option("--sensors", default="predecessor", help="The sensor rig: predecessor, bench2drive, state, or a JSON file.")
+@click.option("--heartbeat", type=click.FloatRange(0.02, 60.0), default=1.0, help="Seconds between signs of life.")
+@click.option("--grace", type=click.FloatRange(0.0, 3600.0), default=10.0, help="Seconds that a running job may still take after TERM.")
+@click.option(
+    "--message-bytes", type=click.IntRange(min=65536), default=protocol.MESSAGE_BYTES, help="The largest message; the same on all sides."
+)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
+@click.option("--lifeline", type=int, default=-1, hidden=True)
+@click.version_option(message=f"b2d-worker {VERSION} ({__file__})")
+def main(
+    *,
+    endpoint: str,
+    name: str,
+    index: int | None,
+    backend: str,
+    routes: str | None,
+    sensors: str,
+    heartbeat: float,
+    grace: float,
+    message_bytes: int,
+    log_level: str,
+    lifeline: int,
+) -> None:
+    name = name if index is None else f"{name}-{index}"
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
+        raise click.BadParameter("letters, digits, '_', '.' and '-' only, 40 at most", param_hint="--name")
+    logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    plan = Plan(
+        name=name,
+        worker=f"{name}-{secrets.token_hex(4)}",  # new at every start: a restarted worker is a new worker
+        endpoint=endpoint,
+        backend=backend,
+        options={"routes": routes, "sensors": sensors},
+        heartbeat=heartbeat,
+        grace=grace,
+        message_bytes=message_bytes,
+        log_level=log_level,
+        lifeline=lifeline,
+    )
+    raise SystemExit(_run(plan))
+
+
+def _run(plan: Plan) -> int:
+    wakeup = Wakeup(signal.SIGTERM, signal.SIGINT)
+    with zmq.Context() as context:
+        try:
+            socket = connect(context, plan.endpoint, plan.worker, CONTROL_BYTES)
+        except zmq.ZMQError as error:
+            raise click.BadParameter(
+                f"{plan.endpoint!r} is no endpoint such as {protocol.DEFAULT_ENDPOINT} ({error})", param_hint="--endpoint"
+            ) from None
+        with socket:
+            keeper = Keeper(plan, socket, wakeup)
+            try:
+                return keeper.run()
+            finally:
+                keeper.close()

@@ -1,0 +1,29 @@
+"""What a keeper tells its host, and how a host says that its configuration is wrong. Imported by both, so it imports no simulator."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, NamedTuple
+
+EXIT_CONFIGURATION = 78  # EX_CONFIG: starting again would not help
+
+
+class Handover(NamedTuple):
+    """The host's first argument, as JSON; ``parent`` is a pid, ``page`` an inherited file descriptor."""
+
+    worker: str
+    identity: str
+    endpoint: str
+    backend: str
+    options: Dict[str, Any]
+    message_bytes: int
+    log_level: str
+    parent: int
+    page: int
+
+    def to_json(self) -> str:
+        return json.dumps(self._asdict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Handover:
+        return cls(**json.loads(text))

@@ -1,0 +1,231 @@
+"""The host: the child process that holds the backend and does the jobs, one at a time, over the data socket.
+
+It never decides about liveness: the keeper watches it through the progress page and the pipe that only this process holds. Bytes from
+the socket are not trusted; what is no message of ours is logged and dropped, what is wrong with a job is answered, and the host lives on.
+Nothing is read while something waits to be sent, so no answer is overtaken and nothing piles up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import deque
+from typing import Any, Deque, Dict, List, Sequence
+
+import zmq
+
+from b2d_zmq import codec, protocol
+from b2d_zmq.errors import B2DError, CodecError, ProtocolError, RequestError, code_of
+from b2d_zmq.protocol import Header, Kind, Message
+
+from .backends.base import Backend
+from .backends.opening import open_backend
+from .child import die_with_parent
+from .jobs import Jobs, describe
+from .ledger import Answer, Ledger
+from .progress import Page, Progress
+from .handover import EXIT_CONFIGURATION, Handover
+from .sockets import connect
+from .wakeup import Wakeup
+
+RELEASE_BUDGET = 60.0  # s for a backend to forget an episode
+
+log = logging.getLogger("worker.host")
+
+
+class Host:
+    """Serves jobs from one data socket on one backend until it is told to leave."""
+
+    def __init__(self, handover: Handover, backend: Backend, page: Page, socket: zmq.Socket[bytes], wakeup: Wakeup) -> None:
+        self._handover, self._backend, self._page, self._socket, self._wakeup = handover, backend, page, socket, wakeup
+        self._ledger = Ledger(handover.worker)
+        self._jobs = Jobs(backend, handover.message_bytes)
+        self._progress = page.read()
+        self._outbox: Deque[List[Any]] = deque()
+        backend.progress = self._tell
+
+    def serve(self) -> None:
+        """Attach, then work until a signal comes."""
+        self._idle("idle", 0)
+        self._send(self._attach())
+        poller = zmq.Poller()
+        poller.register(self._wakeup.fd, zmq.POLLIN)
+        while True:
+            poller.register(self._socket, zmq.POLLOUT if self._outbox else zmq.POLLIN)
+            events = dict(poller.poll())
+            if self._wakeup.fd in events and self._wakeup.read():
+                log.info("host %s leaves", self._handover.identity)
+                return
+            if self._outbox:
+                self._flush()
+            elif self._socket in events:
+                self._receive()
+
+    def _receive(self) -> None:
+        frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        try:
+            message = protocol.unpack(frames, self._handover.message_bytes)
+        except ProtocolError as error:
+            log.warning("host %s dropped a message that it cannot read: %s", self._handover.identity, error)
+            return
+        kind = message.header.kind
+        if kind in protocol.TO_HOST:
+            self._send(self._answer(message))
+        elif kind is Kind.GRANT:
+            self._grant(message)
+        elif kind is Kind.REVOKE:
+            self._revoke(message.header)
+        elif kind is Kind.WHO:
+            self._send(self._attach())
+        else:
+            log.warning("host %s dropped a %s, which no host can use", self._handover.identity, kind.name)
+
+    def _answer(self, message: Message) -> Message:
+        """The REPLY or ERROR to a job; a job that was done before is answered from the ledger."""
+        header = message.header
+        try:
+            cached = self._ledger.accept(header)
+        except B2DError as error:
+            return _message(header, _error(error))
+        if cached is not None:
+            log.debug("job %d of lease %s was answered again", header.seq, header.lease)
+            return _message(header, cached)
+        answer = self._do(message)
+        self._ledger.done(answer)
+        return _message(header, answer)
+
+    def _do(self, message: Message) -> Answer:
+        header = message.header
+        self._begin(header.kind, header.budget)
+        try:
+            reply = self._jobs.run(header.kind, codec.decode(message.body))
+            body = _encoded(reply)
+            protocol.pack(Message(header, body), self._handover.message_bytes)
+            self._progress = self._progress._replace(tick=int(reply["tick"]))
+            return Answer(Kind.REPLY, body)
+        except B2DError as error:
+            log.debug("job %d of lease %s was refused: %s", header.seq, header.lease, error)
+            return _error(error)
+        except Exception as error:  # a backend may raise anything; the client learns what, and the host lives on
+            log.exception("job %d (%s) of lease %s failed", header.seq, header.kind.name, header.lease)
+            return _error(error, traceback.format_exc())
+        finally:
+            self._idle("idle", self._progress.tick)
+
+    def _grant(self, message: Message) -> None:
+        try:
+            body = codec.decode(message.body)
+            client, label = str(body.get("client", "")), str(body.get("label", ""))
+        except (CodecError, AttributeError) as error:
+            log.warning("host %s dropped a GRANT that it cannot read: %s", self._handover.identity, error)
+            return
+        held = self._ledger.lease
+        if not self._ledger.grant(message.header, client, label):
+            log.debug("host %s ignored an old GRANT of lease %s", self._handover.identity, message.header.lease)
+            return
+        if held:
+            self._release()
+
+    def _revoke(self, header: Header) -> None:
+        if self._ledger.revoke(header):
+            self._release()
+        self._send(Message(Header(Kind.RELEASED, lease=header.lease, epoch=header.epoch)))
+
+    def _release(self) -> None:
+        """Let the backend forget the episode. If it fails at that, the host must not serve another client: the error ends it."""
+        self._begin(Kind.REVOKE, RELEASE_BUDGET)
+        self._backend.release()
+        self._idle("idle", self._progress.tick)
+
+    def _attach(self) -> Message:
+        ledger = self._ledger
+        body = {
+            "worker": self._handover.worker,
+            "description": describe(self._backend),
+            "epoch": ledger.epoch,
+            "seq": ledger.seq,
+            "lease": ledger.lease,
+            "client": ledger.client,
+            "label": ledger.label,
+        }
+        return Message(Header(Kind.ATTACH), codec.encode(body))
+
+    def _send(self, message: Message) -> None:
+        self._outbox.append(protocol.pack(message, self._handover.message_bytes))
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what can be sent now; while the broker is away the rest waits here, for nothing queues in the socket then."""
+        try:
+            while self._outbox:
+                # copy=False: the backend gives its arrays away (backends/base.py), so nobody writes to them while they travel
+                self._socket.send_multipart(self._outbox[0], zmq.NOBLOCK, copy=False)
+                self._outbox.popleft()
+        except zmq.Again:
+            log.debug("host %s waits to send %d messages", self._handover.identity, len(self._outbox))
+
+    def _begin(self, kind: Kind, budget: float) -> None:
+        now = time.monotonic()
+        deadline = now + budget if budget else 0.0
+        self._write(Progress(self._progress.jobs + 1, kind, now, deadline, self._progress.tick, kind.name))
+
+    def _idle(self, doing: str, tick: int) -> None:
+        self._write(Progress(self._progress.jobs, 0, time.monotonic(), 0.0, tick, doing))
+
+    def _tell(self, doing: str, tick: int) -> None:
+        """The backend's own report from within a job."""
+        self._write(self._progress._replace(doing=doing, tick=tick))
+
+    def _write(self, progress: Progress) -> None:
+        self._progress = progress
+        self._page.write(progress)
+
+
+def _encoded(reply: Dict[str, Any]) -> Sequence[Any]:
+    try:
+        return codec.encode(reply)
+    except CodecError as error:
+        raise CodecError(f"the backend gave something that cannot travel: {error}") from error
+
+
+def _message(header: Header, answer: Answer) -> Message:
+    return Message(header._replace(kind=answer.kind, budget=0.0), answer.body)
+
+
+def _error(error: Exception, trace: str = "") -> Answer:
+    text = str(error) if isinstance(error, B2DError) else f"{type(error).__name__}: {error}"
+    # lone surrogates cannot be packed, and an error must never fail to travel
+    words = {"message": text[:8192], "traceback": trace[-16384:]}
+    clean = {name: word.encode("utf-8", "replace").decode("utf-8") for name, word in words.items()}
+    return Answer(Kind.ERROR, codec.encode({"code": int(code_of(error)), **clean}))
+
+
+def main() -> None:
+    """The host's process. Arguments: the Handover, and the fd of the pipe whose end tells the keeper of this process's death."""
+    handover, death = Handover.from_json(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(death, False)  # what the backend starts must not keep it open
+    os.set_inheritable(handover.page, False)
+    die_with_parent(handover.parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=handover.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    backend = _open(handover)  # until it is open, TERM ends the process as it ends any
+    wakeup = Wakeup(signal.SIGTERM)
+    page = Page(handover.page)
+    try:
+        with zmq.Context() as context, connect(context, handover.endpoint, handover.identity, handover.message_bytes) as socket:
+            Host(handover, backend, page, socket, wakeup).serve()
+    finally:
+        backend.close()
+
+
+def _open(handover: Handover) -> Backend:
+    """The backend; a wrong configuration is one plain line and exit code 78, anything else a traceback."""
+    try:
+        return open_backend(handover.backend, handover.options)
+    except RequestError as error:
+        sys.stderr.write(f"b2d-worker: {error}\n")
+        raise SystemExit(EXIT_CONFIGURATION) from None
