@@ -1,43 +1,41 @@
 """The geometry of one route: a reference line with lanes beside it and junctions across it. Constant for an episode.
 
-A place on the road is (s, d): metres along the route's own lane, and metres to the right of it. s runs from -margin (road before
-the start) over 0 (first waypoint) and ``length`` (goal) to length + margin. All methods take and give arrays.
+A place on the road is (s, d): metres along the route's own lane, and metres to the right of it. s runs from -MARGIN (road before
+the start) over 0 (first waypoint) and ``length`` (goal) to length + MARGIN. All methods take and give arrays.
+Rule: no numpy function whose last bit differs between builds (sin, cos, dot, linalg), so that a road is the same everywhere.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Tuple
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, List, Sequence, Tuple
+
+import numpy as np
+
+from ..routes import Route
+from . import line
+from .lanes import Junction, Lane, control_of, junction_at, lanes_of, speed_limit_of, town_kind_of
+
+__all__ = ["MARGIN", "SPACING", "Junction", "Lane", "LaneChange", "Road", "build"]
 
 MARGIN = 120.0  # metres of road before the start and beyond the goal
-SPACING = 0.5  # metres between two samples of the reference line
+SPACING = line.STEP  # metres between two samples of the reference line
+GRID = 2.0**24  # samples are rounded to 1/GRID, where the last bits of atan2 and cos are forgotten
+WINDOW = 25  # samples on either side of a hint: a car does not get further within a tick
 
 
 @dataclass(frozen=True)
-class Lane:
-    """A strip along the road. ``offset`` is its centre's d; the ego's lane has offset 0."""
+class LaneChange:
+    """Where the route itself changes lanes: the road bends with it, and a driver would signal."""
 
-    offset: float
-    width: float
-    direction: int  # +1 the ego's way, -1 oncoming, 0 nobody drives there
-    kind: str  # "driving", "shoulder", "parking", "bike", "sidewalk"
-
-
-@dataclass(frozen=True)
-class Junction:
-    """A place where another road crosses. ``control`` says what the ego meets there: "light", "stop", "yield" or "none"."""
-
-    enter: float  # s of the ego's stop line
-    leave: float  # s where the junction is behind
-    x: float
-    y: float
-    yaw: float  # radians: the heading of traffic that comes from the ego's left
-    control: str
-    turn: str  # "left", "right", "straight": what the route does here
-    half_width: float  # half the width of the crossing road
+    enter: float  # s
+    leave: float
+    lateral: float  # metres to the right
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Road:
     """See the module's text. Arrays are float64 [M], sampled every SPACING metres from s = -MARGIN."""
 
@@ -52,3 +50,148 @@ class Road:
     junctions: Tuple[Junction, ...]  # ordered by enter
     town_kind: str  # "urban", "rural", "highway"
     speed_limit: float  # m/s
+    lane_changes: Tuple[LaneChange, ...] = ()  # ordered by enter
+
+    @cached_property
+    def _table(self) -> Any:
+        """Columns x, y, z, yaw, curvature, and the unit tangent."""
+        tangent = [(math.cos(yaw), math.sin(yaw)) for yaw in self.yaw.tolist()]
+        return np.column_stack([self.x, self.y, self.z, self.yaw, self.curvature, _snap(tangent)])
+
+    @cached_property
+    def _delta(self) -> Any:
+        return np.diff(self._table, axis=0)
+
+    def _rows(self, s: Any) -> Any:
+        """The table at s, [..., 7]; beyond the ends the last piece goes on straight."""
+        place = (np.asarray(s, dtype=np.float64) - self.s[0]) / SPACING
+        index = np.clip(place.astype(np.int64), 0, len(self._delta) - 1)
+        return self._table[index] + (place - index)[..., None] * self._delta[index]
+
+    def pose(self, s: Any, d: Any = 0.0) -> Tuple[Any, Any, Any, Any]:
+        """World x, y, z (metres) and yaw (radians, unwrapped) of places on the road, each of the shape of ``s``."""
+        rows = self._rows(s)
+        tx, ty = rows[..., 5], rows[..., 6]
+        right = d / np.sqrt(tx * tx + ty * ty)
+        return rows[..., 0] - right * ty, rows[..., 1] + right * tx, rows[..., 2], rows[..., 3]
+
+    def curvature_at(self, s: Any) -> Any:
+        """The reference line's curvature at s, 1/m, positive to the right."""
+        return self._rows(s)[..., 4]
+
+    def project(self, x: Any, y: Any, near_s: Any = None) -> Tuple[Any, Any]:
+        """The (s, d) of world points, the inverse of ``pose``.
+
+        With ``near_s`` only the road within 12 m of it is searched, so that a point keeps its place where the route crosses itself;
+        without it the whole road, which is slower.
+        """
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        px, py = x.ravel(), y.ravel()
+        index = self._segment(px, py, self._nearest(px, py, near_s))
+        row, delta = self._table[index], self._delta[index]
+        qx, qy = px - row[:, 0], py - row[:, 1]
+        ex, ey, tx, ty, dtx, dty = delta[:, 0], delta[:, 1], row[:, 5], row[:, 6], delta[:, 5], delta[:, 6]
+        # (q - u e) . (t + u dt) = 0: the foot u of a point lies where the tangent, turning along the piece, is square to it
+        a, b, c = qx * tx + qy * ty, ex * tx + ey * ty - qx * dtx - qy * dty, ex * dtx + ey * dty
+        u = 2.0 * a / np.maximum(b + np.sqrt(np.maximum(b * b + 4.0 * a * c, 0.0)), 1e-6)
+        u = np.minimum(np.maximum(u, np.where(index == 0, -np.inf, 0.0)), np.where(index == len(self._delta) - 1, np.inf, 1.0))
+        tx, ty, qx, qy = tx + u * dtx, ty + u * dty, qx - u * ex, qy - u * ey
+        d = (tx * qy - ty * qx) / np.sqrt(tx * tx + ty * ty)
+        return (self.s[0] + (index + u) * SPACING).reshape(x.shape), d.reshape(x.shape)
+
+    def _nearest(self, px: Any, py: Any, near_s: Any) -> Any:
+        """The index of the sample nearest to each point."""
+        if near_s is None:
+            dx, dy = px[:, None] - self.x, py[:, None] - self.y
+            return (dx * dx + dy * dy).argmin(axis=1)
+        near = np.asarray(near_s, dtype=np.float64).ravel()
+        first = np.clip(((near - self.s[0]) / SPACING).astype(np.int64) - WINDOW, 0, max(0, len(self.s) - 2 * WINDOW - 1))
+        index = first[:, None] + np.arange(min(len(self.s), 2 * WINDOW + 1))
+        dx, dy = px[:, None] - self.x[index], py[:, None] - self.y[index]
+        return first + (dx * dx + dy * dy).argmin(axis=1)
+
+    def _segment(self, px: Any, py: Any, nearest: Any) -> Any:
+        """The piece before or behind the nearest sample, whichever the point is beside."""
+        row = self._table[nearest]
+        ahead = (px - row[:, 0]) * row[:, 5] + (py - row[:, 1]) * row[:, 6] >= 0.0
+        return np.clip(np.where(ahead, nearest, nearest - 1), 0, len(self._delta) - 1)
+
+
+def build(route: Route, seed: int) -> Road:
+    """The road of a route; the seed only decides what neither route nor town do. Raises InvalidRouteFile where no car could drive."""
+    traced = line.trace(route.waypoints.tolist())
+    points = np.array(_with_margins(traced.points))
+    s = np.arange(len(points)) * SPACING - MARGIN
+    yaw = _headings(points)
+    kind = town_kind_of(route)
+    lanes = lanes_of(route, kind)
+    x, y, z = (_snap(column) for column in points.T)
+    road = Road(
+        length=float(_snap(traced.length)),
+        s=s,
+        x=x,
+        y=y,
+        z=z,
+        yaw=_snap(yaw),
+        curvature=_snap(_slopes(yaw)),
+        lanes=lanes,
+        junctions=(),
+        town_kind=kind,
+        speed_limit=speed_limit_of(route, kind),
+        lane_changes=tuple(LaneChange(*shift) for shift in traced.shifts),
+    )
+    return _with_junctions(road, route, seed, traced.jumps)
+
+
+def _with_junctions(road: Road, route: Route, seed: int, jumps: Sequence[Tuple[float, float]]) -> Road:
+    control = control_of(route, seed, road.town_kind)
+    found = []
+    for enter, leave in jumps:
+        x, y, _, yaw = road.pose(np.array([enter, (enter + leave) / 2.0, leave]))
+        places = [(float(x[k]), float(y[k]), float(yaw[k])) for k in range(3)]
+        junction = junction_at((enter, leave), places, road.lanes, road.town_kind, control)
+        found.extend([junction] if junction else [])
+    return replace(road, junctions=tuple(found))
+
+
+def _with_margins(points: List[line.Point]) -> List[line.Point]:
+    """The line with MARGIN metres straight road at both ends (its bending has faded there), level after 20 m."""
+    count, span = int(MARGIN / SPACING), min(4, len(points) - 1)
+    before = _straight(points[span], points[0], count)
+    behind = _straight(points[-1 - span], points[-1], count)
+    return before[::-1] + points + behind
+
+
+def _straight(start: line.Point, end: line.Point, count: int) -> List[line.Point]:
+    dx, dy, dz = (b - a for a, b in zip(start, end))
+    run = math.sqrt(dx * dx + dy * dy)
+    fade = 20.0
+    points = []
+    for k in range(1, count + 1):
+        r = k * SPACING
+        rise = r - r * r / (2.0 * fade) if r < fade else fade / 2.0
+        points.append((end[0] + dx / run * r, end[1] + dy / run * r, end[2] + dz / run * rise))
+    return points
+
+
+def _headings(points: Any) -> Any:
+    """The heading at each point, radians, unwrapped, from its neighbours."""
+    x, y = points[:, 0], points[:, 1]
+    dx = np.concatenate([x[1:2] - x[:1], x[2:] - x[:-2], x[-1:] - x[-2:-1]])
+    dy = np.concatenate([y[1:2] - y[:1], y[2:] - y[:-2], y[-1:] - y[-2:-1]])
+    raw = [math.atan2(b, a) for a, b in zip(dx.tolist(), dy.tolist())]
+    yaw = [raw[0]]
+    for angle in raw[1:]:
+        turn = angle - yaw[-1]
+        yaw.append(yaw[-1] + turn - math.tau * round(turn / math.tau))
+    return np.array(yaw)
+
+
+def _slopes(yaw: Any) -> Any:
+    slopes = np.zeros(len(yaw))
+    slopes[1:-1] = (yaw[2:] - yaw[:-2]) / (2.0 * SPACING)
+    return slopes
+
+
+def _snap(values: Any) -> Any:
+    return np.rint(np.asarray(values, dtype=np.float64) * GRID) / GRID
