@@ -72,9 +72,7 @@ class Header(NamedTuple):
     budget: float = 0.0
 
     def pack(self) -> bytes:
-        packed: bytes = msgpack.packb(
-            (MAGIC, MAJOR, int(self.kind), self.request, self.lease, self.epoch, self.seq, self.budget)
-        )
+        packed: bytes = msgpack.packb((MAGIC, MAJOR, int(self.kind), self.request, self.lease, self.epoch, self.seq, self.budget))
         return packed
 
     @classmethod
@@ -83,8 +81,7 @@ class Header(NamedTuple):
         fields = _fields(frame)
         if fields[1] != MAJOR:
             raise VersionMismatch(
-                f"the peer speaks b2d-zmq protocol {str(fields[1])[:20]}, this side speaks {MAJOR}; "
-                "install the same b2d-zmq on both sides"
+                f"the peer speaks b2d-zmq protocol {str(fields[1])[:20]}, this side speaks {MAJOR}; install the same b2d-zmq on both sides"
             )
         if len(fields) < 8:
             raise ProtocolError(f"a header of {len(fields)} fields; protocol {MAJOR} has 8")
@@ -128,6 +125,17 @@ def unpack(frames: Sequence[Any], limit: int = MESSAGE_BYTES) -> Message:
     check_size(frames, limit)
     head = frames[0]
     return Message(Header.unpack(bytes(head.buffer) if hasattr(head, "buffer") else bytes(head)), frames[1:])
+
+
+def request_of(frames: Sequence[Any]) -> int:
+    """The number of the request in a message that was refused, so that its sender can tell which one; 0 where it cannot be read."""
+    if not frames or frame_bytes(frames[0]) > HEADER_BYTES:
+        return 0
+    try:
+        fields = _fields(bytes(getattr(frames[0], "buffer", frames[0])))
+    except ProtocolError:
+        return 0
+    return int(fields[3]) if len(fields) > 3 and _whole(fields[3]) else 0
 
 
 def check_size(frames: Sequence[Any], limit: int) -> None:

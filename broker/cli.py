@@ -1,0 +1,112 @@
+"""The command ``b2d-broker``: one broker, in the foreground, until TERM or Ctrl-C. It holds options and exit codes, no logic."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+import secrets
+import sys
+import time
+from typing import NoReturn
+
+import click
+import zmq
+
+from b2d_zmq import protocol
+from b2d_zmq.version import VERSION
+
+from .core import Broker
+from .server import Server
+
+CONFIGURATION = 78  # EX_CONFIG: starting again would not help
+
+log = logging.getLogger("b2d.broker")
+
+_HELP = """
+The broker of the farm: it knows which workers live, who holds which of them, and what waits.
+
+\b
+Examples:
+  b2d-broker
+  b2d-broker --bind tcp://127.0.0.1:*        (a free port; the first line of output names it)
+  b2d-broker --lease-ttl 60 --log-level debug
+
+Exit code 0: TERM, Ctrl-C, or the parent process went away. Exit code 78: the configuration is wrong, and starting again would not help.
+"""
+
+
+@click.command(help=_HELP, context_settings={"show_default": True, "max_content_width": 110})
+@click.option("--bind", default=protocol.DEFAULT_ENDPOINT, help="Where to listen.")
+@click.option("--allow-remote", is_flag=True, help="Listen where other machines can reach it, without encryption or password.")
+@click.option("--lease-ttl", type=click.FloatRange(0.2, 86400.0), default=30.0, help="Seconds that a client may be silent.")
+@click.option("--queue", type=click.IntRange(0, 64), default=4, help="Jobs that may wait behind the running one of a lease.")
+@click.option(
+    "--message-bytes", type=click.IntRange(min=65536), default=protocol.MESSAGE_BYTES, help="The largest message; the same on all sides."
+)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
+@click.option("--lifeline", type=int, default=-1, hidden=True)
+@click.version_option(message=f"b2d-broker {VERSION} ({__file__})")
+def main(
+    *,
+    bind: str,
+    allow_remote: bool,
+    lease_ttl: float,
+    queue: int,
+    message_bytes: int,
+    log_level: str,
+    lifeline: int,
+) -> None:
+    logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    _check_bind(bind, allow_remote)
+    boot = secrets.token_hex(4)  # new at every start: leases of an earlier broker are told apart
+    broker = Broker(boot, lease_ttl=lease_ttl, queue=queue, now=time.monotonic())
+    try:
+        server = Server(broker, bind, message_bytes)
+    except zmq.ZMQError as error:
+        _refuse(_bind_advice(bind, error))
+    try:
+        click.echo(f"listening on {server.endpoint}")  # the first line of output, flushed: parents read the port from it
+        log.info("broker %s listens on %s", boot, server.endpoint)
+        log.info("broker %s leaves: %s", boot, server.run(lifeline))
+    finally:
+        server.close()
+
+
+def _check_bind(bind: str, allow_remote: bool) -> None:
+    """Refuse what is no endpoint, and an address that others can reach unless that was asked for in so many words."""
+    if bind.startswith("ipc://"):
+        return
+    match = re.fullmatch(r"tcp://(\[[^\]]+\]|[^:]+):(\d+|\*)", bind)
+    if match is None:
+        _refuse(f"--bind {bind!r} is no endpoint; write tcp://ADDRESS:PORT, with * for a free port, such as {protocol.DEFAULT_ENDPOINT}")
+    elif not _loopback(match.group(1).strip("[]")):
+        if not allow_remote:
+            _refuse(
+                f"--bind {bind} can be reached from other machines, and the farm has no encryption and no password yet. Listen on "
+                "127.0.0.1 and bring the other machines in through an ssh tunnel (ssh -N -L 5570:127.0.0.1:5570 THIS_MACHINE), or, in a "
+                "network where you trust everybody, add --allow-remote"
+            )
+        log.warning("listening on %s: whoever reaches this port can read and drive everything here; there is no encryption", bind)
+
+
+def _loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _bind_advice(bind: str, error: zmq.ZMQError) -> str:
+    if error.errno == zmq.EADDRINUSE:
+        port = bind.rpartition(":")[2]
+        return (
+            f"{bind} is in use: is another broker running? Try `b2d status --endpoint {bind}`, or see who listens with "
+            f"`ss -ltnp 'sport = :{port}'`; then stop it, or choose another port (tcp://127.0.0.1:* takes a free one)"
+        )
+    return f"cannot listen on {bind}: {error}; choose an address of this machine, such as {protocol.DEFAULT_ENDPOINT}"
+
+
+def _refuse(text: str) -> NoReturn:
+    click.echo(f"b2d-broker: {text}", err=True)
+    raise SystemExit(CONFIGURATION)

@@ -1,0 +1,127 @@
+"""Broker: messages in, messages out. No socket, no clock, no randomness; ``server.py`` has those.
+
+Everything that the broker decides is decided here and in the three files that this one joins: ``workers.py`` (who is there),
+``clients.py`` (who holds whom) and ``jobs.py`` (what passes through), over the one memory in ``table.py``. Time comes in as ``now``,
+in seconds of a clock that never goes back. docs/protocol.md has the rules.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List
+
+from b2d_zmq.errors import B2DError, ErrorCode, ProtocolError, code_of
+from b2d_zmq.protocol import ANSWERS, REQUESTS, TO_HOST, Header, Kind, Message
+
+from .clients import Clients
+from .jobs import Jobs
+from .table import Send, Table, log
+from .workers import Workers
+
+Handler = Callable[[bytes, Message, float], None]
+
+
+class Broker:
+    """Who is alive, who holds whom, what waits. ``boot`` is a word that no other broker of this farm has had."""
+
+    def __init__(
+        self, boot: str, *, lease_ttl: float = 30.0, queue: int = 4, waiting: int = 256, grace: float = 5.0, now: float = 0.0
+    ) -> None:
+        self.table = Table(boot, lease_ttl, now)
+        self.jobs = Jobs(self.table, queue, grace)
+        self.workers = Workers(self.table, self.jobs)
+        self.clients = Clients(self.table, waiting)
+        self._handlers: Dict[Kind, Handler] = {
+            Kind.ACQUIRE: self.clients.acquire,
+            Kind.RELEASE: self.clients.release,
+            Kind.STATUS: self.clients.status,
+            Kind.DESCRIBE: self.clients.describe,
+            Kind.KEEPALIVE: self.clients.keepalive,
+            Kind.READY: self.workers.ready,
+            Kind.HEARTBEAT: self.workers.heartbeat,
+            Kind.ATTACH: self.workers.attach,
+            Kind.RELEASED: self.workers.released,
+            Kind.LOST: self.workers.lost,
+            Kind.GOODBYE: self.workers.goodbye,
+            **dict.fromkeys(TO_HOST, self.jobs.job),
+            **dict.fromkeys(ANSWERS, self.jobs.answer),
+        }
+
+    def receive(self, sender: bytes, message: Message, now: float) -> List[Send]:
+        """What to send because this message came."""
+        kind = message.header.kind
+        try:
+            handler = self._handlers.get(kind)
+            if handler is None:
+                raise ProtocolError(f"{kind.name} is what a broker sends, not what it takes")
+            handler(sender, message, now)
+        except B2DError as error:
+            if kind in REQUESTS:
+                self.table.error(sender, message.header, code_of(error), str(error))
+            else:
+                self._refuse(sender, error, message.header.request)
+        return self._sends(now)
+
+    def refuse(self, sender: bytes, error: B2DError, request: int = 0) -> List[Send]:
+        """What to send to a peer whose bytes are no message; ``request`` is the number of its request where that could be read."""
+        self._refuse(sender, error, request)
+        return self._taken()
+
+    def unreachable(self, identity: bytes, message: Message, now: float) -> List[Send]:
+        """What to send because this message could not be delivered: its receiver is gone, or does not read."""
+        self.table.counters["messages undeliverable"] += 1
+        worker = self.table.hosts.get(identity)
+        if worker is not None:
+            if message.header.kind is not Kind.WHO:  # a host that has not connected yet is no loss
+                self.workers.unreachable(worker)
+        elif identity.decode("utf-8", "replace") not in self.table.workers:  # of a keeper, the heartbeats tell
+            self.clients.unreachable(identity, message)
+        return self._sends(now)
+
+    def tick(self, now: float) -> List[Send]:
+        """What to send because time has passed."""
+        for topic, key in self.table.due(now):
+            if topic == "lease":
+                self.clients.lapse(key, now)
+            elif topic == "worker":
+                self.workers.expiry(key, now)
+            elif topic == "waiting":
+                self.clients.overdue(key, now)
+            else:
+                self.jobs.give_up()
+        return self._sends(now)
+
+    def wake_at(self) -> float:
+        """When ``tick`` has something to do at the earliest; infinity if never."""
+        return self.table.alarms[0][0] if self.table.alarms else float("inf")
+
+    def overslept(self, seconds: float) -> None:
+        """This process stood still for so long: what others said meanwhile is still unread, so nobody was silent."""
+        for worker in self.table.workers.values():
+            worker.heard += seconds
+        for lease in self.table.leases.values():
+            lease.heard += seconds
+
+    def failed(self, sender: bytes, message: Message, error: Exception) -> List[Send]:
+        """What to send after a fault in this very code: the one who asked is told, and the broker goes on."""
+        self.table.counters["faults"] += 1
+        self._taken()
+        if message.header.kind in REQUESTS:
+            text = f"the broker failed on {message.header.kind.name}: {error!r}; its log has the traceback"
+            self.table.error(sender, message.header, ErrorCode.SIMULATOR, text)
+        return self._taken()
+
+    def _refuse(self, sender: bytes, error: B2DError, request: int) -> None:
+        count = self.table.counters["messages refused"] = self.table.counters["messages refused"] + 1
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th, ...: a flood of junk is not a flood of lines
+            log.warning("a message of %r was refused (the %d. so far): %s", sender, count, error)
+        self.table.error(sender, Header(Kind.ERROR, request), code_of(error), str(error))
+
+    def _sends(self, now: float) -> List[Send]:
+        while self.table.changed:
+            self.table.changed = False
+            self.clients.serve(now)
+        return self._taken()
+
+    def _taken(self) -> List[Send]:
+        out, self.table.out = self.table.out, []
+        return out

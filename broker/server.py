@@ -1,0 +1,145 @@
+"""Server: the ROUTER socket, the poll loop, the clock and the signals around ``Broker``.
+
+The loop never blocks except in poll: it drains what has come, sends without waiting, and turns a peer that cannot be reached into an
+event for the core. Frames behind the header are passed on as they came, uncopied. Whatever goes wrong with one message, the loop goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections import deque
+from typing import Any, Deque, Iterable, List, Tuple
+
+import zmq
+
+from b2d_zmq.errors import FrameTooLarge, ProtocolError
+from b2d_zmq.protocol import MAX_FRAMES, request_of, unpack
+
+from .core import Broker
+from .table import Send
+
+BATCH = 256  # messages taken before the clock is looked at again
+POLL_MOST = 1.0  # seconds; also how finely the loop notices that it stood still
+STOOD_STILL = 2.0  # seconds beyond the poll after which nobody else's silence counts
+SEND_MOST = 4096  # messages on their way to one peer: a client that steps a large group gets all answers at once
+RECEIVE_MOST = 64  # unread messages of one peer; beyond that TCP holds it back
+
+log = logging.getLogger("b2d.broker")
+
+
+class Server:
+    """One bound ROUTER socket and its broker. ``endpoint`` is where it listens, with the port that the system chose if none was named."""
+
+    def __init__(self, broker: Broker, bind: str, message_bytes: int) -> None:
+        self._broker, self._limit = broker, message_bytes
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        for option, value in (
+            (zmq.ROUTER_MANDATORY, 1),
+            (zmq.LINGER, 200),
+            (zmq.MAXMSGSIZE, message_bytes),
+            (zmq.HANDSHAKE_IVL, 2000),
+            (zmq.SNDHWM, SEND_MOST),
+            (zmq.RCVHWM, RECEIVE_MOST),
+            (zmq.HEARTBEAT_IVL, 2000),  # finds cut connections; no clock of ours depends on it
+            (zmq.HEARTBEAT_TIMEOUT, 20000),
+        ):
+            self._socket.setsockopt(option, value)
+        try:
+            self._socket.bind(bind)
+        except zmq.ZMQError:
+            self.close()
+            raise
+        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+    def run(self, lifeline: int = -1) -> str:
+        """Serve until TERM, INT, or the end of ``lifeline`` (the read end of a parent's pipe); returns why."""
+        wakeup, waker = os.pipe()
+        os.set_blocking(waker, False)
+        came: List[int] = []
+        before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (signal.SIGTERM, signal.SIGINT)}
+        fd_before = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        try:
+            return self._loop(wakeup, lifeline, came)
+        finally:
+            signal.set_wakeup_fd(fd_before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(wakeup)
+            os.close(waker)
+
+    def close(self) -> None:
+        """Close the socket; what was sent last gets a moment to leave."""
+        self._socket.close()
+        self._context.term()
+
+    def _loop(self, wakeup: int, lifeline: int, came: List[int]) -> str:
+        poller = zmq.Poller()
+        for source in (self._socket, wakeup) + ((lifeline,) if lifeline >= 0 else ()):
+            poller.register(source, zmq.POLLIN)
+        now = time.monotonic()
+        while True:
+            wait = min(POLL_MOST, max(0.0, self._broker.wake_at() - now))
+            ready = dict(poller.poll(int(wait * 1000) + 1))
+            before, now = now, time.monotonic()
+            if now - before > POLL_MOST + STOOD_STILL:
+                log.warning("the broker stood still for %.1f s; nobody is held silent for it", now - before)
+                self._broker.overslept(now - before)
+            if wakeup in ready and came:
+                return signal.Signals(came[0]).name
+            if lifeline in ready:
+                return "the parent process is gone"
+            drained = self._drain(now)
+            now = time.monotonic()
+            if drained or self._broker.wake_at() < now - POLL_MOST:  # silence counts only once everything that came was read
+                self._send(self._broker.tick(now), now)
+
+    def _drain(self, now: float) -> bool:
+        """Take what has come, at most a batch; whether that was all."""
+        for _ in range(BATCH):
+            try:
+                sender, frames = self._receive()
+            except zmq.Again:
+                return True
+            self._handle(sender, frames, now)
+        return False
+
+    def _receive(self) -> Tuple[bytes, List[Any]]:
+        """One message: the sender's identity, the header as bytes, the rest as frames. Surplus frames are read and let go."""
+        receive = self._socket.recv
+        frame = receive(zmq.NOBLOCK, copy=False)
+        sender = frame.bytes
+        frames: List[Any] = []
+        while frame.more:
+            frame = receive(zmq.NOBLOCK, copy=False)
+            if len(frames) <= MAX_FRAMES:
+                frames.append(frame if frames else frame.bytes)
+        return sender, frames
+
+    def _handle(self, sender: bytes, frames: List[Any], now: float) -> None:
+        try:
+            if len(frames) > MAX_FRAMES:
+                raise FrameTooLarge(f"a message of more than {MAX_FRAMES} frames")
+            message = unpack(frames, self._limit)
+        except ProtocolError as error:
+            self._send(self._broker.refuse(sender, error, request_of(frames)), now)
+            return
+        try:
+            sends = self._broker.receive(sender, message, now)
+        except Exception as error:
+            log.exception("the broker failed on %s of %r", message.header, sender)
+            sends = self._broker.failed(sender, message, error)
+        self._send(sends, now)
+
+    def _send(self, sends: Iterable[Send], now: float) -> None:
+        waiting: Deque[Send] = deque(sends)
+        while waiting:
+            to, message = waiting.popleft()
+            try:
+                self._socket.send_multipart([to, message.header.pack(), *message.body], zmq.NOBLOCK, copy=False)
+            except zmq.ZMQError as error:  # nobody of that name (EHOSTUNREACH), or one who does not read (EAGAIN)
+                log.debug("%s to %r was not sent: %s", message.header.kind.name, to, error)
+                waiting.extend(self._broker.unreachable(to, message, now))
