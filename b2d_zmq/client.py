@@ -1,0 +1,338 @@
+"""Client: one DEALER socket to the broker; send requests, gather answers by their number, give every wait a deadline.
+
+It knows requests and leases, not episodes (session.py) or spaces (env.py). Rules: an answer that nobody waits for is dropped with a
+debug line; a wait always ends, with an answer or with an error that says who is silent and what to do; a Client serves one thread at a
+time and one process, and the only other thread is the keep-alive's. Arrays in answers are read-only views of what was received.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import re
+import secrets
+import socket as network
+import sys
+import threading
+import time
+import weakref
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Type
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from .codec import decode, encode
+from .errors import B2DError, BudgetExceeded, NoBroker, ProtocolError, RequestError, VersionMismatch, WrongMode, from_wire
+from .keepalive import KeepAlive
+from .protocol import DEFAULT_ENDPOINT, MESSAGE_BYTES, Header, Kind, Message, pack, unpack
+
+log = logging.getLogger(__name__)
+
+MARGIN = 10.0  # seconds beyond a budget: the keeper ends an overdue simulator first, and its word is the better one
+PATIENCE = 2.0  # seconds without a broker before a line in the log says so
+FAREWELL_MS = 500  # the longest that leaving may take for the release of what is still held
+
+
+class Lease(NamedTuple):
+    """The sole right to one worker. ``ttl``: seconds after which it lapses when the client is silent."""
+
+    name: str
+    epoch: int
+    worker: str
+    ttl: float
+
+
+class Pending:
+    """A request on its way. ``done`` looks without waiting; ``result`` waits and gives the answer's body, or raises its error."""
+
+    def __init__(self, client: Client, number: int, what: str, deadline: float, job: bool) -> None:
+        self._client, self._what, self._deadline, self._job = client, what, deadline, job
+        self.number = number
+        self._settled = False
+        self._body: Any = None
+        self._error: B2DError | None = None
+
+    def done(self) -> bool:
+        """Whether the answer has come (or can come no more); takes in what has arrived, waits for nothing."""
+        if not self._settled:
+            self._client.collect()
+        return self._settled
+
+    def result(self) -> Any:
+        """The body of the answer; raises the error that came instead, BudgetExceeded or NoBroker when none came in time."""
+        self._client.wait([self])
+        if self._error is not None:
+            raise self._error
+        return self._body
+
+
+class Client:
+    """A connection to the farm at ``endpoint``; ``timeout`` is how many seconds the broker may take for an answer of its own."""
+
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ENDPOINT,
+        *,
+        label: str | None = None,
+        timeout: float = 30.0,
+        message_bytes: int = MESSAGE_BYTES,
+    ) -> None:
+        _check_endpoint(endpoint)
+        self.endpoint, self.timeout, self.margin = endpoint, float(timeout), MARGIN
+        self.label = label if label is not None else _label()
+        self.message_bytes = message_bytes
+        self.token = secrets.token_hex(8)
+        self._line = _Line(endpoint, self.token, message_bytes)
+        self._number = 0
+        self._waiting: weakref.WeakValueDictionary[int, Pending] = weakref.WeakValueDictionary()
+        self._busy = threading.RLock()
+        self._close = weakref.finalize(self, self._line.close)
+
+    def send(self, kind: Kind, tree: Any, *, budget: float, lease: Lease | None = None, seq: int = 0) -> Pending:
+        """Send a request and go on. Raises NoBroker when nobody takes it, CodecError or FrameTooLarge when it must not travel."""
+        name, epoch = (lease.name, lease.epoch) if lease else ("", 0)
+        with self._alone():
+            number = self._number + 1
+            header = Header(kind, number, name, epoch, seq, budget)
+            frames = pack(Message(header, encode(tree)), self.message_bytes)
+            self._take_losses()
+            self._put(frames)
+            self._number = number
+            what = f"{kind.name} on worker {lease.worker} (lease {name})" if lease else kind.name
+            pending = Pending(self, number, what, time.monotonic() + budget + self.margin, lease is not None)
+            self._waiting[number] = pending
+            return pending
+
+    def ask(self, kind: Kind, tree: Any, *, budget: float | None = None) -> Any:
+        """One question to the broker and its answer."""
+        return self.send(kind, tree, budget=self.timeout if budget is None else budget).result()
+
+    def wait(self, pendings: Sequence[Pending]) -> None:
+        """Wait until each of these has its answer or its error; raises nothing of theirs."""
+        with self._alone():
+            for pending in pendings:
+                while not pending._settled:
+                    left = pending._deadline - time.monotonic()
+                    if left <= 0.0:
+                        self._settle(pending, error=self._silence(pending))
+                    else:
+                        self._turn(left)
+
+    def gather(self, pendings: Sequence[Pending]) -> List[Any]:
+        """The answers, in the order of the requests, when all have come; the first error among them is raised then."""
+        self.wait(pendings)
+        return [pending.result() for pending in pendings]
+
+    def collect(self) -> None:
+        """Take in whatever has arrived, without waiting."""
+        with self._alone():
+            while self._turn(0.0):
+                pass
+            now = time.monotonic()
+            for pending in [late for late in self._waiting.values() if late._deadline <= now]:
+                self._settle(pending, error=self._silence(pending))
+
+    def status(self) -> Dict[str, Any]:
+        """Workers, leases, queues and counters of the farm, as docs/protocol.md lists them."""
+        return _mapping(self.ask(Kind.STATUS, {}), "STATUS")
+
+    def describe(self, profile: str = "", wait: float | None = None) -> Dict[str, Any]:
+        """The description of a ready worker, waiting up to ``wait`` seconds for one; takes nothing."""
+        wait = self.timeout if wait is None else float(wait)
+        body = _mapping(self.ask(Kind.DESCRIBE, {"profile": profile, "wait": wait}, budget=wait + self.timeout), "DESCRIBE")
+        return _mapping(body.get("description"), "DESCRIBE")
+
+    def acquire(self, n: int = 1, wait: float = 0.0, profile: str = "") -> List[Lease]:
+        """Leases on ``n`` workers of one profile, all or none, waiting up to ``wait`` seconds. Raises NoFreeWorker."""
+        if n < 1:
+            raise RequestError(f"at least one worker must be asked for; n is {n}")
+        asked = {"n": int(n), "wait": float(wait), "client": self.token, "label": self.label, "profile": profile}
+        body = _mapping(self.ask(Kind.ACQUIRE, asked, budget=wait + self.timeout), "ACQUIRE")
+        try:
+            leases = [Lease(str(x["lease"]), int(x["epoch"]), str(x["worker"]), float(x["ttl"])) for x in body["leases"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProtocolError(f"the answer to ACQUIRE cannot be read: {error!r}") from None
+        self._line.hold(leases)
+        return leases
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back; those that are void already are no error."""
+        names = [lease.name for lease in leases]
+        self._line.drop(names)
+        if names:
+            self.ask(Kind.RELEASE, {"leases": names})
+
+    def close(self) -> None:
+        """Release what is still held and let go of the sockets; calling it again does nothing. Runs by itself at exit."""
+        self._close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: Type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._line.pid != os.getpid():
+            raise WrongMode("this Client was made in another process; make a new one after a fork")
+        if not self._close.alive:
+            raise WrongMode("this Client is closed")
+        if not self._busy.acquire(blocking=False):
+            raise WrongMode("this Client is in use by another thread; a Client serves one thread at a time, so give each its own")
+        try:
+            yield
+        finally:
+            self._busy.release()
+
+    def _put(self, frames: List[Any]) -> None:
+        try:
+            self._line.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+            return
+        except zmq.Again:
+            pass
+        if not self._line.socket.poll(int(min(PATIENCE, self.timeout) * 1000), zmq.POLLOUT):
+            log.warning("no broker answers at %s yet; waiting up to %g s (%s)", self.endpoint, self.timeout, _START)
+            if not self._line.socket.poll(int(max(0.0, self.timeout - PATIENCE) * 1000), zmq.POLLOUT):
+                raise NoBroker(f"no broker answers at {self.endpoint} (waited {self.timeout:g} s); {_START}, or check the endpoint")
+        self._line.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+
+    def _turn(self, seconds: float) -> bool:
+        """Wait for the next event and take it in; False when none came."""
+        events = dict(self._line.poller.poll(int(seconds * 1000) + (1 if seconds else 0)))
+        if self._line.socket in events:
+            self._receive(self._line.socket.recv_multipart(copy=False))
+        elif self._line.monitor in events:
+            self._take_losses()
+        return bool(events)
+
+    def _receive(self, frames: List[Any]) -> None:
+        try:
+            message = unpack(frames, self.message_bytes)
+        except VersionMismatch as error:
+            for asked in list(self._waiting.values()):
+                self._settle(asked, error=error)
+            return
+        except ProtocolError as error:
+            log.warning("dropped a message that is not ours: %s", error)
+            return
+        header = message.header
+        pending = self._waiting.get(header.request)
+        if pending is None or header.kind not in (Kind.REPLY, Kind.ERROR):
+            log.debug("dropped a late or foreign %s to request %d", header.kind.name, header.request)
+            return
+        try:
+            body = decode(message.body) if message.body else {}
+        except B2DError as error:
+            self._settle(pending, error=error)
+            return
+        self._settle(pending, body, _refusal(body) if header.kind is Kind.ERROR else None)
+
+    def _take_losses(self) -> None:
+        """What was asked over a connection that broke will not be answered: tell each at once instead of waiting."""
+        lost = False
+        while self._line.monitor.poll(0):
+            lost = bool(recv_monitor_message(self._line.monitor)) or lost
+        if lost:
+            for pending in list(self._waiting.values()):
+                told = f"the broker at {self.endpoint} went away while {pending._what} was under way; its answer is lost. {_START}"
+                self._settle(pending, error=NoBroker(told))
+
+    def _silence(self, pending: Pending) -> B2DError:
+        if pending._job:
+            return BudgetExceeded(
+                f"{pending._what} was not answered within its budget and {self.margin:g} s more; reset takes another worker"
+            )
+        return NoBroker(f"the broker at {self.endpoint} is connected but did not answer {pending._what}; look at its log, or restart it")
+
+    def _settle(self, pending: Pending, body: Any = None, error: B2DError | None = None) -> None:
+        pending._body, pending._error, pending._settled = body, error, True
+        self._waiting.pop(pending.number, None)
+
+
+class _Line:
+    """The sockets of a Client and the leases it holds; kept apart from it so that leaving needs no Client."""
+
+    def __init__(self, endpoint: str, token: str, message_bytes: int) -> None:
+        self.pid = os.getpid()
+        self._held: Dict[str, Lease] = {}
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.socket = self._context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.IMMEDIATE, 1)
+        self.socket.setsockopt(zmq.LINGER, FAREWELL_MS)
+        self.socket.setsockopt(zmq.SNDHWM, 16)
+        self.socket.setsockopt(zmq.RCVHWM, 0)  # at most one answer per request comes; a bound here would stall the broker
+        self.socket.setsockopt(zmq.MAXMSGSIZE, message_bytes)
+        self.socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)  # a broker that stands still is noticed as one that went away
+        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 30000)
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self.poller = zmq.Poller()
+        self.poller.register(self.socket, zmq.POLLIN)
+        self.poller.register(self.monitor, zmq.POLLIN)
+        self._keepalive = KeepAlive(self._context, endpoint, token)
+        try:
+            self.socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise RequestError(f"{endpoint!r} cannot be connected to ({error}); {_ENDPOINT}") from None
+
+    def hold(self, leases: Sequence[Lease]) -> None:
+        self._held.update((lease.name, lease) for lease in leases)
+        self._keepalive.held = bool(self._held)
+        if leases:
+            self._keepalive.start(leases[0].ttl)
+
+    def drop(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._held.pop(name, None)
+        self._keepalive.held = bool(self._held)
+
+    def close(self) -> None:
+        """Say goodbye and close; in a forked child the sockets are the parent's and stay untouched."""
+        if self.pid != os.getpid():
+            return
+        ended = self._keepalive.stop()
+        if self._held:
+            farewell = Message(Header(Kind.RELEASE), encode({"leases": list(self._held)}))
+            try:
+                self.socket.send_multipart(pack(farewell), zmq.NOBLOCK)
+            except zmq.ZMQError as error:
+                log.debug("%d leases were left to lapse: %s", len(self._held), error)
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self.socket.close()
+        if ended:
+            self._context.term()
+
+
+_START = "start a farm with `b2d up -n 4`, or `b2d-broker` and `b2d-worker`"
+_ENDPOINT = "an endpoint is a ZeroMQ address such as tcp://127.0.0.1:5570"
+
+
+def _check_endpoint(endpoint: object) -> None:
+    if not isinstance(endpoint, str) or not re.match(r"(tcp://.+:\d+|ipc://.+)$", endpoint):
+        raise RequestError(f"{endpoint!r} is no endpoint; {_ENDPOINT} (the farm speaks no http)")
+
+
+def _label() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = str(os.getuid())
+    return f"{user}@{network.gethostname()}:{os.getpid()} {Path(sys.argv[0] or 'python').name}"
+
+
+def _mapping(value: Any, kind: str) -> Dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ProtocolError(f"the answer to {kind} is a {type(value).__name__}, not a map")
+    return value
+
+
+def _refusal(body: Any) -> B2DError:
+    if not isinstance(body, dict) or type(body.get("code")) is not int:
+        return ProtocolError("an ERROR came without a code")
+    return from_wire(body["code"], str(body.get("message", "")), str(body.get("traceback", "")))

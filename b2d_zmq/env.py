@@ -1,0 +1,294 @@
+"""CarlaEnv: one simulator of the farm as a Gymnasium environment that can also snapshot, restore and fork.
+
+It checks what it is given, counts the episode, and keeps one lease from its first reset until ``close``; the protocol is session.py's and
+client.py's. Rules: no error becomes data, so a lost worker raises WorkerLost (the next reset takes another one); and while a group of
+branches is open the environment itself stands still.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from .client import Client
+from .errors import NoEpisode, NoFreeWorker, RequestError, SnapshotMismatch, WrongMode
+from .group import BranchGroup
+from .protocol import DEFAULT_ENDPOINT
+from .session import Outcome, Session, annotate, budgets_with
+from .snapshot import Snapshot
+from .spaces import check_action, from_wire
+from .window import Window
+
+Observation = Dict[str, Any]
+
+
+class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
+    """A driving episode on one worker of the farm at ``endpoint``; use it from one thread.
+
+    ``max_steps``, ``reward_type`` ("dense" or "sparse") and ``reward_weights`` are the defaults of each reset's options. ``frame_skip``
+    is the number of ticks (0.05 s each) per step. ``timeout``: seconds that the broker may take to answer; ``wait``: seconds to wait for
+    a free worker at a reset; ``budgets``: seconds per kind of job, see session.BUDGETS. ``client``: share this one instead of an own.
+    """
+
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}  # noqa: RUF012 (declared so by Gymnasium)
+
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ENDPOINT,
+        *,
+        render_mode: str | None = None,
+        max_steps: int = 1000,
+        frame_skip: int = 1,
+        reward_type: str = "dense",
+        reward_weights: Mapping[str, float] | None = None,
+        timeout: float = 30.0,
+        wait: float = 60.0,
+        budgets: Mapping[str, float] | None = None,
+        label: str | None = None,
+        client: Client | None = None,
+    ) -> None:
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise RequestError(f"no render mode {render_mode!r}; there are 'human', 'rgb_array' and None")
+        self.render_mode, self.max_steps, self.frame_skip = render_mode, _whole("max_steps", max_steps), _whole("frame_skip", frame_skip)
+        self.reward_type, self.reward_weights = reward_type, dict(reward_weights or {})
+        self.timeout, self.wait, self.budgets = timeout, wait, budgets_with(budgets)
+        self.episode_steps, self.episode_reward = 0, 0.0
+        self.last_observation: Observation | None = None
+        self.last_info: Dict[str, Any] = {}
+        self.snapshots: Dict[str, Snapshot] = {}
+        self.current_snapshot: str | None = None
+        self._session: Session | None = None
+        self._group: BranchGroup | None = None
+        self._window: Window | None = None
+        self._owns_client = client is None
+        self.client = client or Client(endpoint, timeout=timeout, label=label)
+        self.endpoint = self.client.endpoint
+        try:
+            self.description = self.client.describe(wait=wait)
+        except BaseException:
+            self.close()
+            raise
+        self.observation_space: spaces.Space[Observation] = from_wire(self.description.get("observation_space", {}))
+        self.action_space: spaces.Box = from_wire(self.description.get("action_space", {}))  # type: ignore[assignment]
+
+    def reset(self, *, seed: int | None = None, options: Dict[str, Any] | None = None) -> Tuple[Observation, Dict[str, Any]]:
+        """Begin an episode; the worker checks the options (route_id, town, weather, ...) and its errors name the known ones.
+
+        Without a seed one is drawn from ``np_random``, so that a seeded environment stays reproducible.
+        """
+        self._require_no_group("reset")
+        if options is not None and not isinstance(options, dict):
+            raise RequestError(f"options must be a dict or None, not {type(options).__name__}")
+        seed = self._seed(seed)
+        defaults = {"max_steps": self.max_steps, "reward_type": self.reward_type, "reward_weights": self.reward_weights}
+        session = self._ready_session()
+        outcome = session.finish(session.send_reset(seed, {**defaults, **(options or {})}))
+        self._take(outcome, 0, 0.0)
+        return outcome.observation, dict(self.last_info)
+
+    def step(self, action: Any) -> Tuple[Observation, float, bool, bool, Dict[str, Any]]:
+        """Hold ``action`` (f32[3]: throttle, brake, steer) for ``frame_skip`` ticks; one request, whatever the number of ticks."""
+        self._require_no_group("step")
+        checked = check_action(action, self.action_space)
+        session = self._live_session()
+        outcome = session.finish(session.send_step(checked, self.frame_skip))
+        self._take(outcome, self.episode_steps + 1, self.episode_reward + outcome.reward)
+        return outcome.observation, outcome.reward, outcome.terminated, outcome.truncated, dict(self.last_info)
+
+    def render(self) -> Any:
+        """The first camera's picture of the last observation: a copy uint8 [H, W, 3] ("rgb_array"), or shown in a window ("human")."""
+        if self.render_mode is None:
+            return None
+        picture = self._picture()
+        if self.render_mode == "rgb_array":
+            return picture
+        if self._window is None:
+            self._window = Window("b2d-zmq")
+        self._window.show(picture)
+        return None
+
+    def close(self) -> None:
+        """Give the lease back and let go of the farm; calling it again does nothing."""
+        group, session, self._group, self._session = self._group, self._session, None, None
+        if group is not None:
+            group.discard()
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+        if self._owns_client:
+            self.client.close()
+        elif session is not None:
+            self.client.release([session.lease])
+
+    def snapshot(self) -> Snapshot:
+        """The simulator's present state with this environment's counters; changes nothing."""
+        self._require_no_group("snapshot")
+        session = self._live_session()
+        state = session.finish_snapshot(session.send_snapshot())
+        return Snapshot(
+            state.id,
+            state.tick,
+            state.tier,
+            state.digest,
+            state.backend,
+            state.version,
+            self.episode_steps,
+            self.episode_reward,
+            state.data,
+        )
+
+    def restore(self, snapshot: Snapshot) -> Tuple[Observation, Dict[str, Any]]:
+        """Become that state, whoever took it, and go on from there."""
+        self._require_no_group("restore")
+        self._require_fitting(snapshot)
+        session = self._ready_session()
+        outcome = session.finish(session.send_restore(snapshot.data))
+        self._take(outcome, snapshot.episode_steps, snapshot.episode_reward)
+        return outcome.observation, dict(self.last_info)
+
+    def fork(self, n: int, workers: int | None = None, wait: float = 0.0, block: bool = True) -> BranchGroup:
+        """Snapshot, and n branches of it: on n workers, this one included, or on fewer ``workers`` in waves.
+
+        The leases are acquired all or none, waiting up to ``wait`` seconds; raises NoFreeWorker, and nothing has changed then. With
+        ``block=False`` it returns while the branches are still being set up: call ``group.poll()`` until it gives 1.0.
+        """
+        n = _whole("n", n)
+        workers = n if workers is None else _whole("workers", workers)
+        if workers > n:
+            raise RequestError(f"{workers} workers for {n} branches; at most one worker per branch is of use")
+        snapshot = self.snapshot()
+        own = self._live_session()
+        others = self._others(n, workers, wait)
+        group = BranchGroup(self, snapshot, n, [own, *others])
+        self._group = group
+        try:
+            group.begin(block)
+        except BaseException:
+            group.close()
+            raise
+        return group
+
+    def save_snapshot(self) -> str:
+        """Keep a snapshot under its id, in this environment, and give the id."""
+        snapshot = self.snapshot()
+        self.snapshots[snapshot.id] = snapshot
+        self.current_snapshot = snapshot.id
+        return snapshot.id
+
+    def restore_snapshot(self, snapshot_id: str) -> None:
+        """Restore a kept snapshot; ``reset_from_snapshot`` or ``last_observation`` has what is seen there."""
+        self.restore(self._kept(snapshot_id))
+        self.current_snapshot = snapshot_id
+
+    def reset_from_snapshot(self) -> Tuple[Observation, Dict[str, Any]]:
+        """Restore the current snapshot (the last one saved or restored); raises NoEpisode without one."""
+        if self.current_snapshot is None:
+            raise NoEpisode("no snapshot has been saved; call save_snapshot first")
+        observation, info = self.restore(self._kept(self.current_snapshot))
+        return observation, {**info, "from_snapshot": True}
+
+    def get_current_observation(self) -> Observation:
+        """The last observation; raises NoEpisode before the first reset."""
+        if self.last_observation is None:
+            raise NoEpisode("no observation available; call reset() first")
+        return self.last_observation
+
+    def list_snapshots(self) -> List[str]:
+        """The ids of the snapshots kept here, oldest first."""
+        return list(self.snapshots)
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Forget a kept snapshot."""
+        self._kept(snapshot_id)
+        del self.snapshots[snapshot_id]
+        if self.current_snapshot == snapshot_id:
+            self.current_snapshot = None
+
+    def adopt(self, session: Session | None, outcome: Outcome | None, steps: int, reward: float) -> None:
+        """Called by the group when it ends: go on with this session from this outcome, or without an episode when there is none."""
+        self._group, self._session = None, session
+        if outcome is not None:
+            self._take(outcome, steps, reward)
+
+    def _take(self, outcome: Outcome, steps: int, reward: float) -> None:
+        self.episode_steps, self.episode_reward, self.last_observation = steps, reward, outcome.observation
+        worker = self._session.lease.worker if self._session else ""
+        self.last_info = annotate(outcome, steps, reward, worker)
+        if self.render_mode == "human":
+            self.render()
+
+    def _seed(self, seed: int | None) -> int:
+        if seed is None:
+            super().reset(seed=None)
+            return int(self.np_random.integers(2**31))
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+            raise RequestError(f"a seed is a whole number from 0 to 2**63-1; got {seed!r}")
+        super().reset(seed=int(seed))
+        return int(seed)
+
+    def _ready_session(self) -> Session:
+        """The session on the lease that is held; a new lease when there is none, or when its worker is lost."""
+        if self._session is None or self._session.lost is not None:
+            self.drop_lease()
+            (lease,) = self.client.acquire(1, wait=self.wait, profile=str(self.description.get("profile", "")))
+            self._session = Session(self.client, lease, self.budgets)
+        return self._session
+
+    def drop_lease(self) -> None:
+        """Give the present lease back, if there is one; the next reset acquires another."""
+        session, self._session = self._session, None
+        if session is not None:
+            self.client.release([session.lease])
+
+    def _live_session(self) -> Session:
+        if self._session is None:
+            raise NoEpisode("no episode is under way; call reset() first")
+        return self._session
+
+    def _others(self, n: int, workers: int, wait: float) -> List[Session]:
+        if workers == 1:
+            return []
+        try:
+            leases = self.client.acquire(workers - 1, wait=wait, profile=str(self.description.get("profile", "")))
+        except NoFreeWorker as error:
+            advice = f"fork({n}, workers=k) runs the branches in waves on k workers, 1 being the one that is held already"
+            raise NoFreeWorker(f"{error}; {workers - 1} more were wanted for {n} branches. {advice}") from error
+        return [Session(self.client, lease, self.budgets) for lease in leases]
+
+    def _require_no_group(self, call: str) -> None:
+        if self._group is not None:
+            told = f"{call} while a group of {self._group.n} branches is open; end it with group.select(i) or group.close() first"
+            raise WrongMode(told)
+
+    def _require_fitting(self, snapshot: Snapshot) -> None:
+        if not isinstance(snapshot, Snapshot):
+            raise RequestError(
+                f"a Snapshot is wanted, not {type(snapshot).__name__}; Snapshot.load reads a file, restore_snapshot takes an id"
+            )
+        here = (self.description.get("backend"), self.description.get("version"))
+        if (snapshot.backend, snapshot.version) != here:
+            told = f"a snapshot of {snapshot.backend} {snapshot.version} does not fit the farm's {here[0]} {here[1]}"
+            raise SnapshotMismatch(f"{told}; use workers of the version that took it, or take a new one")
+
+    def _kept(self, snapshot_id: str) -> Snapshot:
+        if snapshot_id not in self.snapshots:
+            known = ", ".join(list(self.snapshots)[-5:]) or "none"
+            raise RequestError(f"no snapshot {snapshot_id!r} is kept in this environment; there are: {known}")
+        return self.snapshots[snapshot_id]
+
+    def _picture(self) -> np.ndarray[Any, Any]:
+        observation = self.get_current_observation()
+        for key, space in self.observation_space.spaces.items():  # type: ignore[attr-defined]
+            if isinstance(space, spaces.Box) and len(space.shape) == 3:
+                return np.array(observation[key], np.uint8)
+        rig = self.description.get("rig", "")
+        raise WrongMode(f"nothing to render: the farm's sensor rig {rig!r} has no camera; start its workers with --sensors predecessor")
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise RequestError(f"{name} must be a whole number of at least 1; got {value!r}")
+    return int(value)

@@ -1,0 +1,374 @@
+"""BranchGroup: G branches of one snapshot, stepped together.
+
+All branches are restored by the same procedure, the one on the environment's own worker included, so none is privileged. With fewer
+workers than branches a worker serves several in waves: the branch's own snapshot is restored, stepped, and taken again; same results,
+longer time. A branch that ended stays ended: later steps repeat its last observation with reward 0. A branch whose worker is lost is
+not valid: NaN in rewards and returns, NaN or 0 in observations, the reason in its info. Never a shorter list, never a made-up reward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Tuple, Type
+
+import numpy as np
+
+from . import advantages as formulas
+from .batch import stack
+from .client import Pending
+from .errors import B2DError, RequestError, WorkerLost, WrongMode
+from .session import LOSSES, Outcome, Session, Trajectory, annotate
+from .snapshot import Snapshot
+from .spaces import check_actions
+
+if TYPE_CHECKING:
+    from .env import CarlaEnv
+
+
+@dataclass
+class GroupStep:
+    """One step of a group of G; every part has a leading G. Mask by ``valid``. ``returns`` are the rewards summed since the fork."""
+
+    observations: Any
+    rewards: np.ndarray[Any, Any]
+    terminated: np.ndarray[Any, Any]
+    truncated: np.ndarray[Any, Any]
+    valid: np.ndarray[Any, Any]
+    infos: List[Dict[str, Any]]
+    returns: np.ndarray[Any, Any]
+    digests: List[str]
+
+
+@dataclass
+class GroupRollout(GroupStep):
+    """H steps of a group: ``rewards`` is [G, H], 0 behind the ``lengths`` [G] steps that a branch really took, NaN where it was lost.
+
+    ``terminated``, ``truncated``, ``infos`` and ``digests`` tell of each branch's last step. ``observations``: the last of each branch, or
+    all, [G, H, ...], the last one repeated behind the end.
+    """
+
+    lengths: np.ndarray[Any, Any]
+
+
+@dataclass
+class _Branch:
+    index: int
+    session: Session
+    data: bytes  # of its own state, as it was when it last left its worker
+    outcome: Outcome | None = None
+    reward: float = 0.0  # of the last step
+    total: float = 0.0
+    steps: int = 0
+    ended: bool = False
+    error: B2DError | None = None
+
+
+Send = Callable[[_Branch], Pending]
+Finish = Callable[[_Branch, Pending], None]
+
+
+class BranchGroup:
+    """G branches of ``snapshot``, made by ``env.fork``; a context manager that closes itself. ``n`` is G."""
+
+    def __init__(self, env: CarlaEnv, snapshot: Snapshot, n: int, sessions: Sequence[Session]) -> None:
+        self.n, self.snapshot = n, snapshot
+        self._env, self._sessions = env, list(sessions)
+        self._client = env.client
+        self._branches = [_Branch(i, sessions[i % len(sessions)], snapshot.data) for i in range(n)]
+        self._waves = [self._branches[i : i + len(sessions)] for i in range(0, n, len(sessions))]
+        self._present: Dict[str, int] = {}  # lease -> the branch that its worker is in now
+        self._initial: List[Outcome | None] = []
+        self._rounds = list(self._waves)
+        self._flight: List[Tuple[_Branch, Pending]] = []
+        self._open, self._amid = True, False
+
+    @property
+    def waves(self) -> int:
+        """How many rounds a step takes: 1 when each branch has a worker of its own."""
+        return len(self._waves)
+
+    @property
+    def observations(self) -> Any:
+        """What each branch saw at its start, [G, ...]."""
+        self._require_ready()
+        return stack(self._env.observation_space, [first and first.observation for first in self._initial])
+
+    @property
+    def digests(self) -> List[str]:
+        """The digest of each branch's state at its start; "" where the branch was lost before."""
+        self._require_ready()
+        return [first.digest if first else "" for first in self._initial]
+
+    @property
+    def identical(self) -> bool:
+        """Whether all branches began in the state of the snapshot and saw the same, bit for bit."""
+        self._require_ready()
+        firsts = [first for first in self._initial if first is not None]
+        same = all(_same(first.observation, firsts[0].observation) for first in firsts[1:])
+        return same and {first.digest for first in firsts} == {self.snapshot.digest}
+
+    @property
+    def valid(self) -> np.ndarray[Any, Any]:
+        """bool [G]: False where the branch's worker was lost."""
+        return np.array([branch.error is None for branch in self._branches])
+
+    @property
+    def returns(self) -> np.ndarray[Any, Any]:
+        """f64 [G]: rewards summed since the fork, NaN where the branch was lost."""
+        return np.array([np.nan if branch.error else branch.total for branch in self._branches])
+
+    @property
+    def infos(self) -> List[Dict[str, Any]]:
+        """The last info of each branch, with "branch", and "error" where it was lost."""
+        return [self._info(branch) for branch in self._branches]
+
+    @property
+    def errors(self) -> List[B2DError | None]:
+        """The error by which each branch was lost, or None."""
+        return [branch.error for branch in self._branches]
+
+    def advantages(self, kind: str = "grpo", eps: float = 1e-6) -> np.ndarray[Any, Any]:
+        """f64 [G] over the valid branches' returns ("grpo", "centered", "leave_one_out"; see advantages.py), NaN for the others."""
+        return formulas.advantages(self.returns, self.valid, kind, eps)
+
+    def begin(self, block: bool = True) -> None:
+        """Called by fork: restore the snapshot for every branch."""
+        while self.poll() < 1.0 and block:
+            self._client.wait([pending for _, pending in self._flight])
+
+    def poll(self) -> float:
+        """Take the set-up as far as it goes without waiting, and give the share that is done; 1.0 means ready."""
+        self._require_open()
+        while (self._rounds or self._flight) and all(pending.done() for _, pending in self._flight):
+            self._gather(self._flight, self._finish_restore)
+            self._flight = self._scatter(self._rounds.pop(0), self._send_restore) if self._rounds else []
+            if not (self._rounds or self._flight):
+                self._initial = [branch.outcome for branch in self._branches]
+                self._raise_if_all_lost()
+        waiting = sum(map(len, self._rounds)) + sum(not pending.done() for _, pending in self._flight)
+        return 1.0 - waiting / self.n if self._rounds or self._flight else 1.0
+
+    def step(self, actions: Any) -> GroupStep:
+        """One step of every branch that goes on: ``actions`` f32 [G, A]; sent to all before any is waited for."""
+        checked = check_actions(actions, self._env.action_space, (self.n,))
+        ticks = self._env.frame_skip
+
+        def send(branch: _Branch) -> Pending:
+            return branch.session.send_step(checked[branch.index], ticks)
+
+        def finish(branch: _Branch, pending: Pending) -> None:
+            outcome = branch.session.finish(pending)
+            self._account(branch, outcome, outcome.reward, 1)
+
+        self._run(send, finish)
+        return GroupStep(**self._parts())
+
+    def rollout(self, actions: Any, observations: str = "last") -> GroupRollout:
+        """H steps of every branch, open loop, one request per branch: ``actions`` f32 [G, H, A]; ``observations`` "last" or "all"."""
+        if observations not in ("last", "all"):
+            raise RequestError(f"observations must be 'last' or 'all'; got {observations!r}")
+        checked = check_actions(actions, self._env.action_space, (self.n, -1))
+        if checked.shape[1] == 0:
+            raise RequestError("a rollout of no steps; give actions of shape [G, H, A] with H of at least 1")
+        done: Dict[int, Trajectory] = {}
+
+        def send(branch: _Branch) -> Pending:
+            return branch.session.send_rollout(checked[branch.index], self._env.frame_skip, observations)
+
+        def finish(branch: _Branch, pending: Pending) -> None:
+            done[branch.index] = trajectory = branch.session.finish_rollout(pending)
+            self._account(branch, _last(trajectory), float(trajectory.rewards.sum()), len(trajectory.rewards))
+
+        self._run(send, finish)
+        return self._rolled(done, checked.shape[1], observations)
+
+    def select(self, i: int) -> None:
+        """Go on live from branch ``i``: the environment takes its worker and counters, all other workers are released."""
+        self._require_ready()
+        if isinstance(i, bool) or not isinstance(i, (int, np.integer)) or not 0 <= i < self.n:
+            raise RequestError(f"no branch {i!r}; the group has branches 0 to {self.n - 1}")
+        branch = self._branches[i]
+        if branch.error is not None:
+            rest = [int(k) for k in np.flatnonzero(self.valid)]
+            raise RequestError(f"branch {i} was lost ({branch.error}); the valid ones are {rest}")
+        self._bring([branch])
+        if branch.error is not None:
+            raise branch.error
+        steps, reward = self.snapshot.episode_steps + branch.steps, self.snapshot.episode_reward + branch.total
+        self._end(branch.session, branch.outcome, steps, reward)
+
+    def close(self) -> None:
+        """End the group without a choice: the environment is back at the snapshot; calling it again does nothing.
+
+        If no worker is left to restore it on, the environment has no episode and wants a reset.
+        """
+        if not self._open:
+            return
+        self._client.wait([pending for _, pending in self._flight])
+        session, outcome = None, None
+        try:
+            session, outcome = self._back()
+        finally:
+            self._end(session, outcome, self.snapshot.episode_steps, self.snapshot.episode_reward)
+
+    def discard(self) -> None:
+        """Called when the environment closes: release the other workers and restore nothing."""
+        self._open = False
+        self._client.release([session.lease for session in self._sessions[1:]])
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __enter__(self) -> BranchGroup:
+        return self
+
+    def __exit__(self, kind: Type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self, send: Send, finish: Finish) -> None:
+        """One job for every branch that goes on, wave by wave."""
+        self._require_ready()
+        self._amid = True
+        for branch in self._branches:
+            branch.reward = 0.0
+        for wave in self._waves:
+            going = [branch for branch in wave if branch.error is None and not branch.ended]
+            self._bring(going)
+            self._gather(self._scatter(going, send), finish)
+            if self.waves > 1:
+                self._gather(self._scatter(going, lambda branch: branch.session.send_snapshot()), _keep)
+        self._amid = False
+        self._raise_if_all_lost()
+
+    def _bring(self, branches: Sequence[_Branch]) -> None:
+        """Have each branch's worker be in that branch; it is not when another branch used the worker since."""
+        absent = [branch for branch in branches if self._present.get(branch.session.lease.name) != branch.index]
+
+        def finish(branch: _Branch, pending: Pending) -> None:
+            branch.session.finish(pending)
+
+        self._gather(self._scatter(absent, self._send_restore), finish)
+
+    def _scatter(self, branches: Sequence[_Branch], send: Send) -> List[Tuple[_Branch, Pending]]:
+        flight = []
+        for branch in branches:
+            if branch.error is None:
+                try:
+                    flight.append((branch, send(branch)))
+                except LOSSES as error:
+                    branch.error = error
+        return flight
+
+    def _gather(self, flight: Sequence[Tuple[_Branch, Pending]], finish: Finish) -> None:
+        self._client.wait([pending for _, pending in flight])
+        for branch, pending in flight:
+            try:
+                finish(branch, pending)
+            except LOSSES as error:
+                branch.error = error
+
+    def _send_restore(self, branch: _Branch) -> Pending:
+        self._present[branch.session.lease.name] = branch.index
+        return branch.session.send_restore(branch.data)
+
+    def _finish_restore(self, branch: _Branch, pending: Pending) -> None:
+        branch.outcome = branch.session.finish(pending)
+
+    def _account(self, branch: _Branch, outcome: Outcome, reward: float, steps: int) -> None:
+        branch.outcome, branch.reward = outcome, reward
+        branch.total += reward
+        branch.steps += steps
+        branch.ended = outcome.terminated or outcome.truncated
+
+    def _back(self) -> Tuple[Session | None, Outcome | None]:
+        """A session that is back at the snapshot: the environment's own, or another one if that is lost."""
+        for session in self._sessions:
+            try:
+                return session, session.finish(session.send_restore(self.snapshot.data))
+            except LOSSES:
+                continue  # close promises an environment without an episode when none is left
+        return None, None
+
+    def _end(self, session: Session | None, outcome: Outcome | None, steps: int, reward: float) -> None:
+        self._open = False
+        self._env.adopt(session, outcome, steps, reward)
+        self._client.release([one.lease for one in self._sessions if one is not session])
+
+    def _parts(self) -> Dict[str, Any]:
+        outcomes = [None if branch.error else branch.outcome for branch in self._branches]
+        return {
+            "observations": stack(self._env.observation_space, [one and one.observation for one in outcomes]),
+            "rewards": np.array([np.nan if branch.error else branch.reward for branch in self._branches]),
+            "terminated": np.array([one is not None and one.terminated for one in outcomes]),
+            "truncated": np.array([one is not None and one.truncated for one in outcomes]),
+            "valid": self.valid,
+            "infos": self.infos,
+            "returns": self.returns,
+            "digests": [one.digest if one else "" for one in outcomes],
+        }
+
+    def _rolled(self, done: Dict[int, Trajectory], steps: int, observations: str) -> GroupRollout:
+        parts = self._parts()
+        rewards, lengths = np.zeros((self.n, steps)), np.zeros(self.n, np.int64)
+        rewards[~self.valid] = np.nan
+        for i, trajectory in done.items():
+            lengths[i] = len(trajectory.rewards)
+            rewards[i, : lengths[i]] = trajectory.rewards
+        parts["rewards"] = rewards
+        if observations == "all":
+            parts["observations"] = self._films(done, steps)
+        return GroupRollout(**parts, lengths=lengths)
+
+    def _films(self, done: Dict[int, Trajectory], steps: int) -> Any:
+        """All observations, [G, H, ...]: stacked over G times H at once, then folded."""
+        flat: List[Any] = []
+        for branch in self._branches:
+            last = None if branch.error or branch.outcome is None else branch.outcome.observation
+            seen = done[branch.index].observations if branch.index in done else []
+            flat += seen + [last] * (steps - len(seen))
+        return _fold(stack(self._env.observation_space, flat), (self.n, steps))
+
+    def _info(self, branch: _Branch) -> Dict[str, Any]:
+        worker = branch.session.lease.worker
+        if branch.error is not None or branch.outcome is None:
+            return {"branch": branch.index, "worker": worker, "error": f"{type(branch.error).__name__}: {branch.error}"}
+        steps, reward = self.snapshot.episode_steps + branch.steps, self.snapshot.episode_reward + branch.total
+        return {**annotate(branch.outcome, steps, reward, worker), "branch": branch.index}
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise WrongMode("this group is closed; env.fork makes another")
+
+    def _require_ready(self) -> None:
+        self._require_open()
+        if self._rounds or self._flight:
+            raise WrongMode("the branches are still being set up; call group.poll() until it gives 1.0")
+        if self._amid:
+            raise WrongMode("a step of this group was interrupted, so its branches are no longer in step; close it and fork again")
+
+    def _raise_if_all_lost(self) -> None:
+        if not self.valid.any():
+            raise WorkerLost(f"all {self.n} branches were lost; the first: {self._branches[0].error}") from self._branches[0].error
+
+
+def _keep(branch: _Branch, pending: Pending) -> None:
+    branch.data = branch.session.finish_snapshot(pending).data
+
+
+def _last(trajectory: Trajectory) -> Outcome:
+    ended = bool(trajectory.terminated[-1]), bool(trajectory.truncated[-1])
+    reward, seconds = float(trajectory.rewards[-1]), trajectory.simulator_seconds
+    return Outcome(trajectory.observations[-1], reward, *ended, trajectory.info, trajectory.digests[-1], trajectory.tick, seconds)
+
+
+def _fold(batch: Any, shape: Tuple[int, int]) -> Any:
+    if isinstance(batch, dict):
+        return {key: _fold(part, shape) for key, part in batch.items()}
+    return batch.reshape(*shape, *batch.shape[1:])
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return np.asarray(one).tobytes() == np.asarray(other).tobytes()
