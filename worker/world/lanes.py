@@ -148,7 +148,7 @@ def junction_at(span: Tuple[float, float], places: Sequence[Place], lanes: Seque
     """The junction between two s; ``places`` are the line's at its beginning, middle and end. None for a motorway's slip road."""
     first, middle, last = places
     turned = last[2] - first[2]
-    turn = "straight" if abs(turned) < math.radians(30.0) else "right" if turned > 0.0 else "left"
+    turn = "straight" if abs(turned) < math.radians(35.0) else "right" if turned > 0.0 else "left"
     if kind == "highway" and abs(turned) < math.radians(60.0):
         return None
     driving = [lane for lane in lanes if lane.kind == "driving"]

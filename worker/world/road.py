@@ -23,7 +23,8 @@ __all__ = ["MARGIN", "SPACING", "Junction", "Lane", "LaneChange", "Road", "build
 MARGIN = 120.0  # metres of road before the start and beyond the goal
 SPACING = line.STEP  # metres between two samples of the reference line
 GRID = 2.0**24  # samples are rounded to 1/GRID, where the last bits of atan2 and cos are forgotten
-WINDOW = 25  # samples on either side of a hint: a car does not get further within a tick
+APPROACH = 5.0  # metres before and behind a junction where the line has its own heading, not the turn's
+WINDOW = 16  # samples on either side of a hint: 8 m, further than any car gets within a tick
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,17 @@ class Road:
     def _delta(self) -> Any:
         return np.diff(self._table, axis=0)
 
+    @cached_property
+    def _reach(self) -> Tuple[Any, Any]:
+        """The least and most u on each piece: the first and last go on for ever."""
+        low, high = np.zeros(len(self._delta)), np.ones(len(self._delta))
+        low[0], high[-1] = -np.inf, np.inf
+        return low, high
+
     def _rows(self, s: Any) -> Any:
         """The table at s, [..., 7]; beyond the ends the last piece goes on straight."""
         place = (np.asarray(s, dtype=np.float64) - self.s[0]) / SPACING
-        index = np.clip(place.astype(np.int64), 0, len(self._delta) - 1)
+        index = np.minimum(np.maximum(place.astype(np.int64), 0), len(self._delta) - 1)
         return self._table[index] + (place - index)[..., None] * self._delta[index]
 
     def pose(self, s: Any, d: Any = 0.0) -> Tuple[Any, Any, Any, Any]:
@@ -82,22 +90,23 @@ class Road:
     def project(self, x: Any, y: Any, near_s: Any = None) -> Tuple[Any, Any]:
         """The (s, d) of world points, the inverse of ``pose``.
 
-        With ``near_s`` only the road within 12 m of it is searched, so that a point keeps its place where the route crosses itself;
+        With ``near_s`` only the road within 8 m of it is searched, so that a point keeps its place where the route crosses itself;
         without it the whole road, which is slower.
         """
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         px, py = x.ravel(), y.ravel()
-        index = self._segment(px, py, self._nearest(px, py, near_s))
-        row, delta = self._table[index], self._delta[index]
-        qx, qy = px - row[:, 0], py - row[:, 1]
-        ex, ey, tx, ty, dtx, dty = delta[:, 0], delta[:, 1], row[:, 5], row[:, 6], delta[:, 5], delta[:, 6]
+        index = self._piece(px, py, self._nearest(px, py, near_s))
+        x0, y0, _, _, _, tx, ty = self._table[index].T
+        ex, ey, _, _, _, dtx, dty = self._delta[index].T
+        qx, qy = px - x0, py - y0
         # (q - u e) . (t + u dt) = 0: the foot u of a point lies where the tangent, turning along the piece, is square to it
         a, b, c = qx * tx + qy * ty, ex * tx + ey * ty - qx * dtx - qy * dty, ex * dtx + ey * dty
         u = 2.0 * a / np.maximum(b + np.sqrt(np.maximum(b * b + 4.0 * a * c, 0.0)), 1e-6)
-        u = np.minimum(np.maximum(u, np.where(index == 0, -np.inf, 0.0)), np.where(index == len(self._delta) - 1, np.inf, 1.0))
+        low, high = self._reach
+        u = np.minimum(np.maximum(u, low[index]), high[index])
         tx, ty, qx, qy = tx + u * dtx, ty + u * dty, qx - u * ex, qy - u * ey
         d = (tx * qy - ty * qx) / np.sqrt(tx * tx + ty * ty)
-        return (self.s[0] + (index + u) * SPACING).reshape(x.shape), d.reshape(x.shape)
+        return ((index + u) * SPACING + self.s[0]).reshape(x.shape), d.reshape(x.shape)
 
     def _nearest(self, px: Any, py: Any, near_s: Any) -> Any:
         """The index of the sample nearest to each point."""
@@ -105,16 +114,18 @@ class Road:
             dx, dy = px[:, None] - self.x, py[:, None] - self.y
             return (dx * dx + dy * dy).argmin(axis=1)
         near = np.asarray(near_s, dtype=np.float64).ravel()
-        first = np.clip(((near - self.s[0]) / SPACING).astype(np.int64) - WINDOW, 0, max(0, len(self.s) - 2 * WINDOW - 1))
-        index = first[:, None] + np.arange(min(len(self.s), 2 * WINDOW + 1))
+        count = len(self.s)
+        first = ((near - self.s[0]) / SPACING).astype(np.int64) - WINDOW
+        first = np.minimum(np.maximum(first, 0), max(0, count - 2 * WINDOW - 1))
+        index = first[:, None] + np.arange(min(count, 2 * WINDOW + 1))
         dx, dy = px[:, None] - self.x[index], py[:, None] - self.y[index]
         return first + (dx * dx + dy * dy).argmin(axis=1)
 
-    def _segment(self, px: Any, py: Any, nearest: Any) -> Any:
+    def _piece(self, px: Any, py: Any, nearest: Any) -> Any:
         """The piece before or behind the nearest sample, whichever the point is beside."""
-        row = self._table[nearest]
-        ahead = (px - row[:, 0]) * row[:, 5] + (py - row[:, 1]) * row[:, 6] >= 0.0
-        return np.clip(np.where(ahead, nearest, nearest - 1), 0, len(self._delta) - 1)
+        x, y, _, _, _, tx, ty = self._table[nearest].T
+        behind = (px - x) * tx + (py - y) * ty < 0.0
+        return np.minimum(np.maximum(nearest - behind, 0), len(self._delta) - 1)
 
 
 def build(route: Route, seed: int) -> Road:
@@ -147,11 +158,20 @@ def _with_junctions(road: Road, route: Route, seed: int, jumps: Sequence[Tuple[f
     control = control_of(route, seed, road.town_kind)
     found = []
     for enter, leave in jumps:
-        x, y, _, yaw = road.pose(np.array([enter, (enter + leave) / 2.0, leave]))
+        x, y, _, yaw = road.pose(np.array([enter - APPROACH, (enter + leave) / 2.0, leave + APPROACH]))
         places = [(float(x[k]), float(y[k]), float(yaw[k])) for k in range(3)]
         junction = junction_at((enter, leave), places, road.lanes, road.town_kind, control)
-        found.extend([junction] if junction else [])
+        found.extend([_drawn_in(road, junction)] if junction else [])
     return replace(road, junctions=tuple(found))
+
+
+def _drawn_in(road: Road, junction: Junction) -> Junction:
+    """The junction without the road before and behind it, which a long jump passes over too."""
+    s = road.s[(road.s >= junction.enter) & (road.s <= junction.leave)]
+    x, y, _, _ = road.pose(s)
+    distance = np.sqrt((x - junction.x) ** 2 + (y - junction.y) ** 2)
+    inside = s[distance <= distance.min() + junction.half_width + 7.0]
+    return replace(junction, enter=float(inside[0]), leave=float(inside[-1]))
 
 
 def _with_margins(points: List[line.Point]) -> List[line.Point]:
