@@ -31,7 +31,7 @@ class _Commands(click.Group):
             if ctx.params.get("debug"):
                 raise
             told = click.ClickException(str(error))
-            told.exit_code = NO_BROKER if isinstance(error, NoBroker) else 1
+            told.exit_code = NO_BROKER if isinstance(error, NoBroker) else 1  # type: ignore[misc]
             raise told from error
 
 

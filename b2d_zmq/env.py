@@ -7,7 +7,7 @@ branches is open the environment itself stands still.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import gymnasium
 import numpy as np
@@ -17,7 +17,7 @@ from .client import Client
 from .errors import NoEpisode, NoFreeWorker, RequestError, SnapshotMismatch, WrongMode
 from .group import BranchGroup
 from .protocol import DEFAULT_ENDPOINT
-from .session import Outcome, Session, annotate, budgets_with
+from .session import Outcome, Session, annotate, budgets_with, release
 from .snapshot import Snapshot
 from .spaces import check_action, from_wire
 from .window import Window
@@ -121,7 +121,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         if self._owns_client:
             self.client.close()
         elif session is not None:
-            self.client.release([session.lease])
+            release([session])
 
     def snapshot(self) -> Snapshot:
         """The simulator's present state with this environment's counters; changes nothing."""
@@ -160,9 +160,23 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         if workers > n:
             raise RequestError(f"{workers} workers for {n} branches; at most one worker per branch is of use")
         snapshot = self.snapshot()
-        own = self._live_session()
-        others = self._others(n, workers, wait)
-        group = BranchGroup(self, snapshot, n, [own, *others])
+        return self.branch(snapshot, n, self._others(n, workers, wait), release, block)
+
+    def branch(
+        self, snapshot: Snapshot, n: int, others: Sequence[Session], give_back: Callable[[Sequence[Session]], None], block: bool = True
+    ) -> BranchGroup:
+        """Like fork, of any fitting snapshot, on this environment's worker and on ``others``, which may belong to several farms.
+
+        When the group ends, ``give_back`` gets the sessions that the environment does not go on with; so it does when this call fails.
+        """
+        try:
+            self._require_no_group("branch")
+            self._require_fitting(snapshot)
+            own = self._ready_session()
+        except BaseException:
+            give_back(others)
+            raise
+        group = BranchGroup(self, snapshot, n, [own, *others], give_back)
         self._group = group
         try:
             group.begin(block)
@@ -241,7 +255,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         """Give the present lease back, if there is one; the next reset acquires another."""
         session, self._session = self._session, None
         if session is not None:
-            self.client.release([session.lease])
+            release([session])
 
     def _live_session(self) -> Session:
         if self._session is None:

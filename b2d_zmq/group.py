@@ -71,10 +71,11 @@ Finish = Callable[[_Branch, Pending], None]
 class BranchGroup:
     """G branches of ``snapshot``, made by ``env.fork``; a context manager that closes itself. ``n`` is G."""
 
-    def __init__(self, env: CarlaEnv, snapshot: Snapshot, n: int, sessions: Sequence[Session]) -> None:
+    def __init__(
+        self, env: CarlaEnv, snapshot: Snapshot, n: int, sessions: Sequence[Session], give_back: Callable[[Sequence[Session]], None]
+    ) -> None:
         self.n, self.snapshot = n, snapshot
-        self._env, self._sessions = env, list(sessions)
-        self._client = env.client
+        self._env, self._sessions, self._give_back = env, list(sessions), give_back
         self._branches = [_Branch(i, sessions[i % len(sessions)], snapshot.data) for i in range(n)]
         self._waves = [self._branches[i : i + len(sessions)] for i in range(0, n, len(sessions))]
         self._present: Dict[str, int] = {}  # lease -> the branch that its worker is in now
@@ -135,7 +136,7 @@ class BranchGroup:
     def begin(self, block: bool = True) -> None:
         """Called by fork: restore the snapshot for every branch."""
         while self.poll() < 1.0 and block:
-            self._client.wait([pending for _, pending in self._flight])
+            _wait(self._flight)
 
     def poll(self) -> float:
         """Take the set-up as far as it goes without waiting, and give the share that is done; 1.0 means ready."""
@@ -205,7 +206,7 @@ class BranchGroup:
         """
         if not self._open:
             return
-        self._client.wait([pending for _, pending in self._flight])
+        _wait(self._flight)
         session, outcome = None, None
         try:
             session, outcome = self._back()
@@ -215,7 +216,7 @@ class BranchGroup:
     def discard(self) -> None:
         """Called when the environment closes: release the other workers and restore nothing."""
         self._open = False
-        self._client.release([session.lease for session in self._sessions[1:]])
+        self._give_back(self._sessions[1:])
 
     def __len__(self) -> int:
         return self.n
@@ -261,7 +262,7 @@ class BranchGroup:
         return flight
 
     def _gather(self, flight: Sequence[Tuple[_Branch, Pending]], finish: Finish) -> None:
-        self._client.wait([pending for _, pending in flight])
+        _wait(flight)
         for branch, pending in flight:
             try:
                 finish(branch, pending)
@@ -293,7 +294,7 @@ class BranchGroup:
     def _end(self, session: Session | None, outcome: Outcome | None, steps: int, reward: float) -> None:
         self._open = False
         self._env.adopt(session, outcome, steps, reward)
-        self._client.release([one.lease for one in self._sessions if one is not session])
+        self._give_back([one for one in self._sessions if one is not session])
 
     def _parts(self) -> Dict[str, Any]:
         outcomes = [None if branch.error else branch.outcome for branch in self._branches]
@@ -350,6 +351,12 @@ class BranchGroup:
     def _raise_if_all_lost(self) -> None:
         if not self.valid.any():
             raise WorkerLost(f"all {self.n} branches were lost; the first: {self._branches[0].error}") from self._branches[0].error
+
+
+def _wait(flight: Sequence[Tuple[_Branch, Pending]]) -> None:
+    """Wait for all answers; the branches may belong to several farms, each with a client of its own."""
+    for branch, pending in flight:
+        branch.session.client.wait([pending])
 
 
 def _keep(branch: _Branch, pending: Pending) -> None:

@@ -7,7 +7,7 @@ reason and refuses everything after; it never makes up an outcome.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple, Type
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Type
 
 import numpy as np
 
@@ -177,6 +177,12 @@ def annotate(outcome: Outcome, steps: int, reward: float, worker: str) -> Dict[s
         "simulator_seconds": outcome.simulator_seconds,
         "worker": worker,
     }
+
+
+def release(sessions: Sequence[Session]) -> None:
+    """Give the leases of these sessions back, to whichever farm they belong."""
+    for client in {session.client for session in sessions}:
+        client.release([session.lease for session in sessions if session.client is client])
 
 
 def budgets_with(changes: Mapping[str, float] | None) -> Dict[str, float]:
