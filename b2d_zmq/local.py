@@ -42,6 +42,7 @@ class LocalFarm:
     def __init__(
         self,
         workers: int = 4,
+        *,
         routes: str | os.PathLike[str] | None = None,
         sensors: str = "predecessor",
         heartbeat: float = 1.0,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 
 import numpy as np
 
@@ -85,7 +84,7 @@ class Raises(Counts):
 
 
 class Hangs(Counts):
-    """Never comes back, and lets no other thread of its process run meanwhile."""
+    """Never comes back, and does not listen to TERM."""
 
     def fault(self):
         self.progress("hanging on purpose", self.tick)
@@ -158,11 +157,3 @@ class SpawnsChild(Counts):
         outcome = super()._outcome(reward)
         outcome.info["child"] = self.child
         return outcome
-
-
-class Sleeps(Counts):
-    """Takes a second to open."""
-
-    def __init__(self, **options):
-        time.sleep(1.0)
-        super().__init__(**options)

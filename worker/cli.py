@@ -83,16 +83,20 @@ def main(
 
 def _run(plan: Plan) -> int:
     wakeup = Wakeup(signal.SIGTERM, signal.SIGINT)
-    with zmq.Context() as context:
-        try:
-            socket = connect(context, plan.endpoint, plan.worker, CONTROL_BYTES)
-        except zmq.ZMQError as error:
-            raise click.BadParameter(
-                f"{plan.endpoint!r} is no endpoint such as {protocol.DEFAULT_ENDPOINT} ({error})", param_hint="--endpoint"
-            ) from None
-        with socket:
+    try:
+        with zmq.Context() as context, _connect(context, plan) as socket:
             keeper = Keeper(plan, socket, wakeup)
             try:
                 return keeper.run()
             finally:
                 keeper.close()
+    finally:
+        wakeup.close()
+
+
+def _connect(context: zmq.Context[zmq.Socket[bytes]], plan: Plan) -> zmq.Socket[bytes]:
+    try:
+        return connect(context, plan.endpoint, plan.worker, CONTROL_BYTES)
+    except zmq.ZMQError as error:
+        wanted = f"{plan.endpoint!r} is no endpoint such as {protocol.DEFAULT_ENDPOINT} ({error})"
+        raise click.BadParameter(wanted, param_hint="--endpoint") from None

@@ -25,10 +25,10 @@ from b2d_zmq.protocol import Header, Kind, Message
 from .backends.base import Backend
 from .backends.opening import open_backend
 from .child import die_with_parent
+from .handover import EXIT_CONFIGURATION, Handover
 from .jobs import Jobs, describe
 from .ledger import Answer, Ledger
 from .progress import Page, Progress
-from .handover import EXIT_CONFIGURATION, Handover
 from .sockets import connect
 from .wakeup import Wakeup
 

@@ -22,8 +22,8 @@ from b2d_zmq.version import VERSION
 
 from .backoff import Backoff
 from .child import Child, describe_exit, python_command
-from .progress import Page, Progress
 from .handover import EXIT_CONFIGURATION, Handover
+from .progress import Page, Progress
 from .wakeup import Wakeup
 
 START_BUDGET = 300.0  # s for a backend to open: a simulator loads a map

@@ -6,7 +6,7 @@ import zmq
 
 
 def connect(context: zmq.Context[zmq.Socket[bytes]], endpoint: str, identity: str, message_bytes: int) -> zmq.Socket[bytes]:
-    """A DEALER under ``identity`` that connects to ``endpoint``, now or when somebody is there."""
+    """A DEALER under ``identity`` that connects to ``endpoint``, now or when somebody is there. Raises ZMQError for what is no endpoint."""
     socket = context.socket(zmq.DEALER)
     options = {
         zmq.IMMEDIATE: 1,  # nothing queues for a broker that is not there, to come back as a storm of old messages
@@ -23,5 +23,9 @@ def connect(context: zmq.Context[zmq.Socket[bytes]], endpoint: str, identity: st
     for option, value in options.items():
         socket.setsockopt(option, value)
     socket.setsockopt(zmq.IDENTITY, identity.encode())
-    socket.connect(endpoint)
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError:
+        socket.close(0)
+        raise
     return socket

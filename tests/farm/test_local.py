@@ -1,0 +1,121 @@
+"""LocalFarm: a real broker and real workers; what is lost is told at once; nothing stays behind, whoever dies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import psutil
+import pytest
+from bench import until
+
+from b2d_zmq.client import Client
+from b2d_zmq.errors import BudgetExceeded, FarmError, WorkerLost
+from b2d_zmq.local import LocalFarm
+from b2d_zmq.protocol import Kind
+
+STEP = {"action": np.array([0.5, 0.0, 0.0], np.float32), "ticks": 1}
+RESET = {"seed": 10, "options": {}}
+
+
+def job(client, lease, seq, kind=Kind.STEP, tree=STEP, *, budget=20.0):
+    return client.send(kind, tree, budget=budget, lease=lease, seq=seq)
+
+
+def free(client):
+    return [worker for worker in client.status()["workers"] if worker["state"] == "free"]
+
+
+def test_two_workers_work_side_by_side(farm):
+    told = []
+    started = farm(workers=2, backend="faulty:Counts", on_progress=lambda ready, total: told.append((ready, total)))
+    assert told[-1] == (2, 2)
+    assert sorted(started.pids) == ["w-0", "w-1"]
+    with Client(started.endpoint) as client:
+        leases = client.acquire(2)
+        resets = client.gather([job(client, lease, 1, Kind.RESET, {"seed": 10 + i, "options": {}}) for i, lease in enumerate(leases)])
+        assert [reset["tick"] for reset in resets] == [10, 11]
+        steps = client.gather([job(client, lease, 2) for lease in leases])
+        assert [step["tick"] for step in steps] == [11, 12]
+        assert steps[0]["info"]["pid"] != steps[1]["info"]["pid"]
+
+
+def test_a_lost_host_is_told_at_once_and_its_worker_comes_back(farm):
+    started = farm(backend="faulty:Killed", heartbeat=0.2)
+    with Client(started.endpoint) as client:
+        (lease,) = client.acquire(1)
+        job(client, lease, 1, Kind.RESET, RESET).result()
+        job(client, lease, 2).result()
+        job(client, lease, 3).result()
+        with pytest.raises(WorkerLost, match=r"SIGKILL.* during STEP"):
+            job(client, lease, 4).result()
+        assert client.acquire(1, wait=20)
+
+
+def test_a_hanging_host_is_ended_and_its_worker_comes_back(farm):
+    started = farm(backend="faulty:Hangs", heartbeat=0.1)
+    with Client(started.endpoint) as client:
+        (lease,) = client.acquire(1)
+        job(client, lease, 1, Kind.RESET, RESET).result()
+        pending = [job(client, lease, seq, budget=1.0) for seq in (2, 3, 4)]
+        with pytest.raises(BudgetExceeded, match=r"STEP may take 1\.0 s"):
+            client.gather(pending)
+        assert client.acquire(1, wait=20)
+
+
+def test_a_lost_keeper_expires(farm):
+    started = farm(workers=2, backend="faulty:Slow", heartbeat=0.1)
+    with Client(started.endpoint) as client:
+        (lease,) = client.acquire(1)
+        host = psutil.Process(job(client, lease, 1, Kind.RESET, RESET).result()["info"]["pid"])
+        pending = job(client, lease, 2)
+        keeper = next(pid for name, pid in started.pids.items() if lease.worker.startswith(name))
+        psutil.Process(keeper).kill()
+        with pytest.raises(WorkerLost, match=lease.worker):
+            pending.result()
+        until(lambda: not host.is_running())
+        assert len(free(client)) == 1
+
+
+def test_a_drained_worker_says_goodbye_before_it_expires(farm):
+    started = farm(backend="faulty:Counts", heartbeat=30.0)
+    with Client(started.endpoint) as client:
+        psutil.Process(started.pids["w-0"]).terminate()
+        until(lambda: not client.status()["workers"])  # long before the 105 s of an expiry
+
+
+def test_nothing_is_left_when_the_parent_is_killed(leaves_nothing, tmp_path):
+    code = (
+        "import sys, threading; from b2d_zmq.local import LocalFarm;"
+        f"farm = LocalFarm(workers=2, backend='faulty:Counts', sensors='state', log_dir={str(tmp_path)!r});"
+        "print('up', flush=True); threading.Event().wait(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout.readline() == b"up\n"
+        assert len(leaves_nothing()) == 6  # this parent, a broker, two keepers, two hosts
+        parent.kill()
+    until(lambda: not leaves_nothing())
+
+
+def test_a_farm_that_cannot_start_says_why_and_leaves_nothing(leaves_nothing, tmp_path):
+    with pytest.raises(FarmError, match=r"(?s)worker w-0 left with exit code 78.*routes\.xml: no <routes> in it"):
+        LocalFarm(workers=1, backend="faulty:Misconfigured", log_dir=tmp_path / "logs")
+    with pytest.raises(FarmError, match=r"cannot start /no/such/broker"):
+        LocalFarm(workers=1, broker_command=["/no/such/broker"])
+    with pytest.raises(FarmError, match=r"(?s)0 of 1 workers ready in time; not w-0"):
+        LocalFarm(workers=1, backend="faulty:NeverOpens", start_timeout=2.0)
+    assert not leaves_nothing()
+
+
+def test_a_farm_can_be_started_from_any_thread(farm):
+    made = []
+    thread = threading.Thread(target=lambda: made.append(farm(workers=1, backend="faulty:Counts")))
+    thread.start()
+    thread.join(60)
+    with Client(made[0].endpoint) as client:
+        assert len(free(client)) == 1
+    made[0].close()
+    made[0].close()
+    assert made[0].pids == {}

@@ -1,0 +1,58 @@
+"""The jobs, on a backend that only counts: what fits in one message is known before it is driven."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from faulty import Counts
+
+from b2d_zmq import spaces
+from b2d_zmq.errors import FrameTooLarge
+from b2d_zmq.protocol import Kind
+from worker.jobs import Jobs, describe
+
+
+class Pictures(Counts):
+    """One picture of 16 x 16."""
+
+    @property
+    def traits(self):
+        return dataclasses.replace(super().traits, observation_space=spaces.observation_space({"image": (16, 16)}))
+
+
+def rollout(backend, steps, observations="all", limit=1 << 20):
+    jobs = Jobs(backend, limit)
+    jobs.run(Kind.RESET, {"seed": 1, "options": {}})
+    return jobs.run(Kind.ROLLOUT, {"actions": np.zeros((steps, 3)), "observations": observations})
+
+
+def test_a_rollout_with_more_arrays_than_frames_is_refused_before_it_is_driven():
+    backend = Pictures()
+    assert len(rollout(backend, 60)["observations"]) == 60
+    with pytest.raises(FrameTooLarge, match=r"a rollout of 61 steps .* the most is 60 steps"):
+        rollout(backend, 61)
+    assert backend.steps == 0
+    assert rollout(backend, 61, "last")["tick"] == 62
+
+
+def test_a_rollout_with_more_bytes_than_a_message_is_refused_before_it_is_driven():
+    with pytest.raises(FrameTooLarge, match=r"the most is 13"):
+        rollout(Pictures(), 14, limit=10_000)
+
+
+def test_without_pictures_all_observations_of_a_long_rollout_fit():
+    assert len(rollout(Counts(), 500)["observations"]) == 500
+
+
+def test_only_the_last_observation_is_kept_unless_all_are_wanted():
+    reply = rollout(Counts(), 5, "last")
+    assert reply["observation"]["vehicle_state"]["speed"].tolist() == [6.0]
+    assert "observations" not in reply
+
+
+def test_a_description_names_what_two_workers_must_share():
+    told = describe(Counts())
+    assert told["profile"] == describe(Counts())["profile"] != describe(Pictures())["profile"]
+    assert spaces.from_wire(told["action_space"]) == spaces.action_space()

@@ -1,0 +1,91 @@
+"""The small parts of a worker: the progress page, the back-off, signals in a poll loop, the lifeline, exits in words, the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from click.testing import CliRunner
+
+from b2d_zmq.lifeline import Lifeline, gone
+from worker.backoff import Backoff
+from worker.child import describe_exit
+from worker.cli import main
+from worker.progress import Page, Progress
+from worker.wakeup import Wakeup
+
+
+@pytest.fixture
+def page():
+    page = Page.create()
+    yield page
+    page.close()
+    page.close()
+
+
+def test_a_page_is_read_at_the_other_end(page):
+    other = Page(os.dup(page.fd))
+    assert other.read() == Progress()
+    for jobs in range(5):
+        told = Progress(jobs, 11, 1.5, 2.5, 2**40, "ein Bär steht im Weg")
+        page.write(told)
+        assert other.read() == told
+    other.close()
+
+
+def test_words_too_long_for_the_page_are_cut(page):
+    page.write(Progress(doing="ä" * 200))
+    assert page.read().doing == "ä" * 48
+    page.write(Progress(doing="x" + "ä" * 200))
+    assert page.read().doing.startswith("x" + "ä" * 47)
+
+
+def test_backoff_grows_and_a_good_run_ends_it():
+    backoff = Backoff()
+    assert [backoff.after(1.0) for _ in range(10)] == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    assert backoff.after(61.0) == 0.0
+    assert backoff.after(1.0) == 0.5
+
+
+def test_signals_are_read_like_messages():
+    before = signal.getsignal(signal.SIGUSR1)
+    wakeup = Wakeup(signal.SIGUSR1)
+    assert wakeup.read() == []
+    signal.raise_signal(signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR1)
+    assert wakeup.read() == [signal.SIGUSR1] * 2
+    assert wakeup.read() == []
+    wakeup.close()
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_a_lifeline_is_cut_when_its_parent_lets_go():
+    line = Lifeline()
+    child = os.dup(line.fd)
+    assert not gone(child)
+    line.close()
+    line.close()
+    assert gone(child)
+    os.close(child)
+
+
+def test_exits_are_told_in_words():
+    assert describe_exit(3) == "exit code 3"
+    assert describe_exit(-9) == "signal SIGKILL"
+
+
+@pytest.mark.parametrize(
+    "arguments, code, said",
+    [
+        (["--version"], 0, "cli.py"),
+        (["--help"], 0, "Examples:"),
+        (["--name", "a b"], 2, "letters, digits"),
+        (["--endpoint", "nonsense"], 2, "no endpoint such as tcp://"),
+        (["--heartbeat", "0"], 2, "--heartbeat"),
+    ],
+)
+def test_the_command_explains_itself(arguments, code, said):
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code
+    assert said in result.output
