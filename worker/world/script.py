@@ -1,0 +1,102 @@
+"""A scenario as it is played: waiting, running, done. The archetypes themselves are in ``plots_*.py``.
+
+A plot is made once, from the route; it casts its actors and keeps only constants. What changes while it is played is in the crowd, or in
+the few numbers of its stage's ``memory``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from .crossings import Path
+from .crowd import Crowd
+from .ego import Ego
+from .expert import Expert
+from .road import Road
+
+WAITING, RUNNING, DONE = range(3)
+_WORDS = ("waiting", "running", "done")
+_MEMORY = 4
+
+
+class Plot:
+    """One scenario of a route. Subclasses say what their archetype does when it starts and in each tick until it is over."""
+
+    archetype = "none"
+    arrival = ""  # what the first light shortly ahead is to show: "red", "green" or "" (by chance)
+    start_d = 0.0  # where across the road the ego starts, metres
+
+    def __init__(self, kind: str, trigger: float) -> None:
+        self.kind = kind  # Bench2Drive's type
+        self.trigger = trigger  # s at which it starts
+        self.clear: Tuple[float, float] = (0.0, trigger + 60.0)  # s between which the ego's lane starts empty
+        self.patches: List[Tuple[float, float, float]] = []  # slippery places: s, d, radius
+
+    def start(self, stage: Stage) -> None:
+        """The ego has come to the trigger."""
+
+    def run(self, stage: Stage) -> bool:
+        """One tick of it; True when it is over."""
+        raise NotImplementedError
+
+
+class Stage:
+    """Where the plot of one world is played."""
+
+    def __init__(self, road: Road, crowd: Crowd, paths: Sequence[Path], expert: Expert, plot: Optional[Plot]) -> None:
+        self.road, self.crowd, self.paths, self.expert, self.plot = road, crowd, paths, expert, plot
+        self.phase, self.begun, self.tick = WAITING, 0, 0
+        self.memory = [0.0] * _MEMORY
+        self.yield_violation = False
+        self.ego: Any = None
+
+    @property
+    def told(self) -> Tuple[str, str, str]:
+        """(type, archetype, state) for people and info."""
+        if self.plot is None:
+            return "", "none", "done"
+        return self.plot.kind, self.plot.archetype, _WORDS[self.phase]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the scenario started."""
+        return (self.tick - self.begun) * 0.05
+
+    def act(self, ego: Ego, tick: int) -> None:
+        """One tick of the scenario."""
+        self.ego, self.tick, self.yield_violation = ego, tick, False
+        if self.plot is None or self.phase == DONE:
+            return
+        if self.phase == WAITING and ego.s >= self.plot.trigger - 2.0:
+            self.phase, self.begun = RUNNING, tick
+            self.plot.start(self)
+        if self.phase == RUNNING and self.plot.run(self):
+            self.phase = DONE
+
+    def eta(self, s: float) -> float:
+        """Seconds until the ego's nose is at s if it goes on as now; long when it hardly moves."""
+        return max(s - self.ego.s - 2.45, 0.0) / max(self.ego.speed, 0.5)
+
+    def grip(self, ego: Ego) -> float:
+        """The share of the friction that is left where the ego is."""
+        patches = self.plot.patches if self.plot else []
+        return min((0.3 for s, d, radius in patches if abs(ego.s - s) < radius and abs(ego.d - d) < radius), default=1.0)
+
+    def state(self) -> Tuple[List[int], List[float]]:
+        """Phase and memory, as plain numbers."""
+        return [self.phase, self.begun], list(self.memory)
+
+    def checked(self, state: Any) -> Tuple[List[int], List[float]]:
+        """What ``state`` told, or ValueError."""
+        (phase, begun), memory = state
+        numbers = [float(n) for n in memory]
+        if phase not in (WAITING, RUNNING, DONE) or begun < 0 or len(numbers) != _MEMORY or not np.isfinite(numbers).all():
+            raise ValueError("a scenario's state that makes no sense")
+        return [int(phase), int(begun)], numbers
+
+    def load(self, state: Tuple[List[int], List[float]]) -> None:
+        """Go on from a checked state."""
+        (self.phase, self.begun), self.memory = state[0], list(state[1])
+        self.yield_violation = False

@@ -1,0 +1,280 @@
+"""The embedded driving world: one ego on one route, with its traffic, signals, scenario and weather. 20 ticks a second.
+
+All chance is drawn at construction from the seed. Whatever a tick changes is in ``state``; every float of it is rounded to a grid of
+2**-20 at the end of a tick, so that a last bit that differs between two numpy builds vanishes instead of growing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+
+import numpy as np
+
+from b2d_zmq.errors import SnapshotCorrupt
+
+from ..routes import Route, Weather
+from . import road as roads
+from . import weather as weathers
+from .actors import ActorKind, Lights
+from .collision import touching, word_of
+from .crossings import paths_of
+from .crowd import Cast, Crowd
+from .ego import HEIGHT, LENGTH, MASS, WIDTH, Car, Ego, car_of, drive, hit, snap, view
+from .expert import Expert, Hazard
+from .motion import Motion
+from .placing import populate
+from .scenarios import plot_of
+from .script import Stage
+from .signals import Signals
+from .traffic import Traffic
+
+__all__ = ["Events", "Hazard", "World"]
+
+_GRID = 2.0**20
+_GRASS_GRIP, _GRASS_DRAG = 0.55, 2.0  # share of the friction; m/s2
+_COMMANDS = {"left": 0, "right": 1, "straight": 2}
+_FOLLOW, _CHANGE_LEFT, _CHANGE_RIGHT = 3, 4, 5
+_ANNOUNCED = 25.0  # metres before a junction or lane change at which the route's command changes
+
+
+class Events(NamedTuple):
+    """What happened in one tick; see the names. ``impulse`` is in newton seconds."""
+
+    collision: str = ""  # "", "vehicle", "walker", "static"
+    collision_with: str = ""  # for people
+    impulse: float = 0.0
+    ran_red: bool = False
+    ran_stop: bool = False
+    lane_invasion: bool = False
+    off_road: bool = False
+    yield_violation: bool = False
+
+
+class World:
+    """See the module's text. ``actors`` and ``signals`` are tables for pictures; row 0 of the actors is the ego."""
+
+    def __init__(self, route: Route, seed: int, weather: Weather, traffic: float = 1.0, scenario: bool = True) -> None:
+        """Build the world of a route at tick 0; ``traffic`` scales the number of others (0 to 2), ``scenario`` admits the route's own."""
+        self.route, self.seed, self.weather, self.tick = route, seed, weather, 0
+        self.road = roads.build(route, seed)
+        self._paths = paths_of(self.road)
+        rng = random.Random(f"{seed}/{route.id}/{route.town}")
+        cast = Cast(rng)
+        plot = plot_of(route, self.road, self._paths, cast) if scenario else None
+        self.signals = Signals(self.road, rng, plot.arrival if plot else "")
+        populate(cast, self.road, self._paths, traffic, plot.clear if plot else (0.0, 0.0))
+        self.crowd = Crowd(cast, (LENGTH, WIDTH, HEIGHT))
+        self.actors = self.crowd.actors()
+        self._motion = Motion(self.road, self.crowd, self._paths, Lights.HEAD if weathers.daylight(weather) < 0.45 else Lights.OFF)
+        self._traffic = Traffic(self.road, self.crowd, self.signals, self._paths, self._motion)
+        self.expert = Expert(self.road, self.crowd, self.signals, self._paths, self._traffic, self._motion)
+        self._stage = Stage(self.road, self.crowd, self._paths, self.expert, plot)
+        self._grip = weathers.grip(weather)
+        self._edges = (self.road.lanes[0].offset - self.road.lanes[0].width / 2, self.road.lanes[-1].offset + self.road.lanes[-1].width / 2)
+        self._begin(plot.start_d if plot else 0.0)
+
+    def _begin(self, d: float) -> None:
+        x, y, z, yaw = (float(part) for part in self.road.pose(0.0, d))
+        self._car = Car(x, y, yaw)
+        self._car.snap()
+        self._lane = self._lane_at(d)
+        self.ego = view(self._car, z, 0.0, d)
+        self._seat()
+        self._settle()
+
+    def step(self, throttle: float, brake: float, steer: float) -> Events:
+        """One tick (0.05 s) under that action; what happened in it."""
+        self.tick += 1
+        before = self.ego
+        off_road = self._off_road(before)
+        grip = self._grip * self._stage.grip(before) * (_GRASS_GRIP if off_road else 1.0)
+        drive(self._car, float(throttle), float(brake), float(steer), grip, _GRASS_DRAG if off_road else 0.0)
+        self._look(before.s)
+        self._seat()
+        along = self.ego.speed * math.cos(self.heading_error)
+        self._traffic.step(along, self.actors.x, self.actors.y, self.tick)
+        self._stage.act(self.ego, self.tick)
+        self._settle()
+        collision, other, impulse = self._collide()
+        self.signals.show(self.tick)
+        red, stop = self.signals.watch(before.s, self.ego.s, LENGTH / 2, self.ego.speed, self.tick)
+        return Events(collision, other, impulse, red, stop, self._invaded(), self._off_road(self.ego), self._stage.yield_violation)
+
+    def _look(self, near: float) -> None:
+        """Where the car is now, as everybody sees it."""
+        s, d = self.road.project(np.array([self._car.x]), np.array([self._car.y]), np.array([near]))
+        s, d = snap(float(s[0])), snap(float(d[0]))
+        z = float(self.road.pose(s, 0.0)[2])
+        self.ego = view(self._car, snap(z), s, d)
+
+    def _seat(self) -> None:
+        """The ego as the first row of the crowd."""
+        c = self.crowd
+        c.s[0], c.d[0], c.p[0], c.q[0], c.goal[0] = self.ego.s, self.ego.d, self.ego.s, self.ego.d, self.ego.d
+        c.v[0] = self.ego.speed
+
+    def _settle(self) -> None:
+        """Round the state to its grid, then publish everybody's place and plan on."""
+        f = self.crowd.f
+        np.multiply(f, _GRID, out=f)
+        np.rint(f, out=f)
+        np.multiply(f, 1.0 / _GRID, out=f)
+        self._motion.publish(self.actors, self.ego)
+        self.expert.plan(self.ego)
+        self.expert.detour = [snap(n) for n in self.expert.detour]
+
+    def _collide(self) -> Tuple[str, str, float]:
+        """Report new contacts once, and let the ego lose speed."""
+        c = self.crowd
+        rows = touching(self.actors)
+        new = [int(row) for row in rows if not c.contact[row]]
+        c.contact[:] = 0
+        c.contact[rows] = 1
+        if not len(rows):
+            return "", "", 0.0
+        if not new:
+            hit(self._car, 0.9)
+            self._look(self.ego.s)
+            return "", "", 0.0
+        row = new[0]
+        word = word_of(int(c.kind[row]))
+        closing = math.hypot(
+            self.ego.vx - c.v[row] * math.cos(self.actors.yaw[row]), self.ego.vy - c.v[row] * math.sin(self.actors.yaw[row])
+        )
+        hit(self._car, 0.85 if word == "walker" else 0.3)
+        self._look(self.ego.s)
+        c.v[row] = snap(float(c.v[row]) * 0.3)
+        mass = 80.0 if word == "walker" else MASS
+        return word, ActorKind(int(c.kind[row])).name.lower(), snap(mass * closing)
+
+    def _near_junction(self, ego: Ego) -> bool:
+        return any(j.enter - 4.0 < ego.s < j.leave + 4.0 for j in self.road.junctions)
+
+    def _off_road(self, ego: Ego) -> bool:
+        low, high = self._edges
+        return not low <= ego.d <= high and not (self._near_junction(ego) and abs(ego.d) < 30.0)
+
+    def _lane_at(self, d: float) -> int:
+        """The index of the strip that holds d; the outermost for what is beyond."""
+        for index, lane in enumerate(self.road.lanes):
+            if d <= lane.offset + 0.5 * lane.width:
+                return index
+        return len(self.road.lanes) - 1
+
+    def _invaded(self) -> bool:
+        """The ego's middle came into another lane than its own, and neither the route nor an obstacle asked for it."""
+        lane, before = self._lane_at(self.ego.d), self._lane
+        self._lane = lane
+        if lane == before or self.road.lanes[lane].offset == 0.0:
+            return False
+        return not self._near_junction(self.ego) and self.expert.detour[0] == 0.0
+
+    @property
+    def scenario_state(self) -> Tuple[str, str, str]:
+        """(type, archetype, "waiting" | "running" | "done"); empty type and "none" where there is no scenario."""
+        return self._stage.told
+
+    @property
+    def lane_offset(self) -> float:
+        """Metres that the ego is to the right of the route's line."""
+        return self.ego.d
+
+    @property
+    def heading_error(self) -> float:
+        """Radians that the ego points to the right of the route's heading, -pi to pi."""
+        return math.remainder(self.ego.yaw - float(self.road.pose(self.ego.s, 0.0)[3]), 2.0 * math.pi)
+
+    def hazard(self) -> Hazard:
+        """What the ego must heed now; see ``expert``."""
+        return self.expert.hazard(self.ego, self.tick)
+
+    def ahead(self, n: int, spacing: float) -> Any:
+        """float64 [n, 2]: world points of the expert's line from the ego on, ``spacing`` metres apart.
+
+        It is the route itself, except that it bends round what stands in the lane once the way round is free: an honest expert's line.
+        """
+        s = self.ego.s + spacing * np.arange(n)
+        x, y = self.road.pose(s, self.expert.lateral(s))[:2]
+        return np.stack([x, y], axis=1)
+
+    def _commands(self) -> List[Tuple[float, float, int]]:
+        turns = [(j.enter, j.leave, _COMMANDS[j.turn]) for j in self.road.junctions]
+        changes = [(c.enter, c.leave, _CHANGE_LEFT if c.lateral < 0 else _CHANGE_RIGHT) for c in self.road.lane_changes]
+        return sorted(turns + changes)
+
+    def command(self) -> int:
+        """An index into ``spaces.COMMANDS``: what the route asks for within the next 25 m."""
+        for enter, leave, command in self._commands():
+            if enter - _ANNOUNCED <= self.ego.s <= leave:
+                return command
+        return _FOLLOW
+
+    @property
+    def next_command_distance(self) -> float:
+        """Metres to the next junction or lane change of the route; 0 within one, inf when none is left."""
+        return next((max(0.0, enter - self.ego.s) for enter, leave, _ in self._commands() if self.ego.s <= leave), math.inf)
+
+    def state(self) -> Dict[str, Any]:
+        """All that ``step`` may change, as plain values and arrays; ``load`` takes it."""
+        return {
+            "tick": self.tick,
+            "floats": self.crowd.f.copy(),
+            "ints": self.crowd.i.copy(),
+            "ego": [*self._car.numbers(), self.ego.s, self.ego.d],
+            "lane": self._lane,
+            "served": list(self.signals.served),
+            "expert": self.expert.state(),
+            "scenario": self._stage.state(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Become that state of the same route, seed, weather and options. Raises SnapshotCorrupt, and changes nothing then."""
+        try:
+            floats, ints = np.array(state["floats"], np.float64), np.array(state["ints"], np.int32)
+            numbers = [float(n) for n in (*state["ego"], *state["expert"])]
+            served = [int(n) for n in state["served"]]
+            tick, lane = int(state["tick"]), int(state["lane"])
+            scenario = self._stage.checked(state["scenario"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise SnapshotCorrupt(f"not a state of this world: {error!r}") from None
+        shapes = floats.shape == self.crowd.f.shape and ints.shape == self.crowd.i.shape and len(numbers) == 16
+        if not shapes or len(served) != len(self.signals.served) or not 0 <= lane < len(self.road.lanes) or tick < 0:
+            raise SnapshotCorrupt("a state of another world: it has other actors, junctions or lanes")
+        if not (np.isfinite(floats).all() and np.isfinite(numbers).all() and self._sound(ints)):
+            raise SnapshotCorrupt("a state with numbers out of range")
+        self._become(tick, lane, floats, ints, numbers, served, scenario)
+
+    def _sound(self, ints: Any) -> bool:
+        mode, path, way, visible, contact = ints
+        crossing = mode == 2
+        return bool(
+            (np.isin(mode, (0, 1, 2, 3)) & np.isin(way, (-1, 1)) & np.isin(visible, (0, 1)) & np.isin(contact, (0, 1))).all()
+            and ((path >= -1) & (path < len(self._paths))).all()
+            and (path[crossing] >= 0).all()
+        )
+
+    def _become(
+        self, tick: int, lane: int, floats: Any, ints: Any, numbers: List[float], served: List[int], scenario: Tuple[List[int], List[float]]
+    ) -> None:
+        self.tick, self._lane, self.signals.served = tick, lane, served
+        self.crowd.f[:], self.crowd.i[:] = floats, ints
+        self._car = car_of(numbers[:9])
+        s, d = numbers[9:11]
+        self.ego = view(self._car, snap(float(self.road.pose(s, 0.0)[2])), s, d)
+        self.expert.load(numbers[11:])
+        self._stage.load(scenario)
+        self._motion.publish(self.actors, self.ego)
+        self.signals.show(tick)
+
+    def digest(self) -> str:
+        """16 hex digits over the (rounded) state: equal where states are equal, on any machine."""
+        told = hashlib.blake2b(digest_size=8)
+        told.update(np.ascontiguousarray(self.crowd.f + 0.0, "<f8").tobytes())  # + 0.0: there is no negative zero
+        told.update(np.ascontiguousarray(self.crowd.i, "<i4").tobytes())
+        numbers = [self.tick, self._lane, *self.signals.served, *self._car.numbers(), self.ego.s, self.ego.d, *self.expert.state()]
+        numbers += [n for part in self._stage.state() for n in part]
+        told.update((np.array(numbers, "<f8") + 0.0).tobytes())
+        return told.hexdigest()
