@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from .env import CarlaEnv
     from .follower import RouteFollower
     from .group import BranchGroup, GroupRollout, GroupStep
-    from .grpo import EnvStatus, ExecutionMode, GRPOCarlaEnv, StatusInfo
+    from .grpo import GRPOCarlaEnv
     from .local import LocalFarm
+    from .modes import EnvStatus, ExecutionMode, StatusInfo
     from .snapshot import Snapshot
     from .vector import CarlaVectorEnv
 
@@ -45,15 +46,15 @@ _HOMES = {
     "CarlaEnv": "env",
     "CarlaVectorEnv": "vector",
     "Client": "client",
-    "EnvStatus": "grpo",
-    "ExecutionMode": "grpo",
+    "EnvStatus": "modes",
+    "ExecutionMode": "modes",
     "GRPOCarlaEnv": "grpo",
     "GroupRollout": "group",
     "GroupStep": "group",
     "LocalFarm": "local",
     "RouteFollower": "follower",
     "Snapshot": "snapshot",
-    "StatusInfo": "grpo",
+    "StatusInfo": "modes",
 }
 
 register()

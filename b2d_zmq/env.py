@@ -13,14 +13,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from .client import Client
+from .client import Client, Pending
 from .errors import NoEpisode, NoFreeWorker, RequestError, SnapshotMismatch, WrongMode
 from .group import BranchGroup
 from .protocol import DEFAULT_ENDPOINT
 from .session import Outcome, Session, annotate, budgets_with, release
 from .snapshot import Snapshot
 from .spaces import check_action, from_wire
-from .window import Window
+from .window import Window, first_picture
 
 Observation = Dict[str, Any]
 
@@ -79,13 +79,20 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
 
         Without a seed one is drawn from ``np_random``, so that a seeded environment stays reproducible.
         """
+        return self.finish_reset(self.begin_reset(seed, options))
+
+    def begin_reset(self, seed: int | None = None, options: Dict[str, Any] | None = None) -> Pending:
+        """The first half of reset, for whoever resets several environments at once: it asks, and waits only for a free worker."""
         self._require_no_group("reset")
         if options is not None and not isinstance(options, dict):
             raise RequestError(f"options must be a dict or None, not {type(options).__name__}")
         seed = self._seed(seed)
         defaults = {"max_steps": self.max_steps, "reward_type": self.reward_type, "reward_weights": self.reward_weights}
-        session = self._ready_session()
-        outcome = session.finish(session.send_reset(seed, {**defaults, **(options or {})}))
+        return self._ready_session().send_reset(seed, {**defaults, **(options or {})})
+
+    def finish_reset(self, pending: Pending) -> Tuple[Observation, Dict[str, Any]]:
+        """The second half of reset: wait for the episode that ``begin_reset`` asked for."""
+        outcome = self._live_session().finish(pending)
         self._take(outcome, 0, 0.0)
         return outcome.observation, dict(self.last_info)
 
@@ -102,7 +109,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         """The first camera's picture of the last observation: a copy uint8 [H, W, 3] ("rgb_array"), or shown in a window ("human")."""
         if self.render_mode is None:
             return None
-        picture = self._picture()
+        picture = first_picture(self.observation_space, self.get_current_observation())
         if self.render_mode == "rgb_array":
             return picture
         if self._window is None:
@@ -127,18 +134,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         """The simulator's present state with this environment's counters; changes nothing."""
         self._require_no_group("snapshot")
         session = self._live_session()
-        state = session.finish_snapshot(session.send_snapshot())
-        return Snapshot(
-            state.id,
-            state.tick,
-            state.tier,
-            state.digest,
-            state.backend,
-            state.version,
-            self.episode_steps,
-            self.episode_reward,
-            state.data,
-        )
+        return Snapshot.of(session.finish_snapshot(session.send_snapshot()), self.episode_steps, self.episode_reward)
 
     def restore(self, snapshot: Snapshot) -> Tuple[Observation, Dict[str, Any]]:
         """Become that state, whoever took it, and go on from there."""
@@ -226,6 +222,14 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         self._group, self._session = None, session
         if outcome is not None:
             self._take(outcome, steps, reward)
+        else:
+            self.last_observation, self.last_info = None, {}
+
+    def lend(self) -> Session:
+        """Hand over the worker that is held here, or a new one; until ``adopt`` or reset this environment has none."""
+        self._require_no_group("lend")
+        session, self._session = self._ready_session(), None
+        return session
 
     def _take(self, outcome: Outcome, steps: int, reward: float) -> None:
         self.episode_steps, self.episode_reward, self.last_observation = steps, reward, outcome.observation
@@ -292,14 +296,6 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
             known = ", ".join(list(self.snapshots)[-5:]) or "none"
             raise RequestError(f"no snapshot {snapshot_id!r} is kept in this environment; there are: {known}")
         return self.snapshots[snapshot_id]
-
-    def _picture(self) -> np.ndarray[Any, Any]:
-        observation = self.get_current_observation()
-        for key, space in self.observation_space.spaces.items():  # type: ignore[attr-defined]
-            if isinstance(space, spaces.Box) and len(space.shape) == 3:
-                return np.array(observation[key], np.uint8)
-        rig = self.description.get("rig", "")
-        raise WrongMode(f"nothing to render: the farm's sensor rig {rig!r} has no camera; start its workers with --sensors predecessor")
 
 
 def _whole(name: str, value: Any) -> int:

@@ -262,19 +262,27 @@ class BranchGroup:
         return flight
 
     def _gather(self, flight: Sequence[Tuple[_Branch, Pending]], finish: Finish) -> None:
+        """Fold all answers in; an error that is no loss is raised afterwards, and leaves the group in step if all branches had one."""
         _wait(flight)
+        faults: List[B2DError] = []
         for branch, pending in flight:
             try:
                 finish(branch, pending)
             except LOSSES as error:
                 branch.error = error
+            except B2DError as error:
+                faults.append(error)
+        if faults:
+            self._amid = self._amid and not (self.waves == 1 and len(faults) == len(flight))
+            raise faults[0]
 
     def _send_restore(self, branch: _Branch) -> Pending:
         self._present[branch.session.lease.name] = branch.index
         return branch.session.send_restore(branch.data)
 
     def _finish_restore(self, branch: _Branch, pending: Pending) -> None:
-        branch.outcome = branch.session.finish(pending)
+        branch.outcome = outcome = branch.session.finish(pending)
+        branch.ended = outcome.terminated or outcome.truncated
 
     def _account(self, branch: _Branch, outcome: Outcome, reward: float, steps: int) -> None:
         branch.outcome, branch.reward = outcome, reward

@@ -12,8 +12,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Type
 import numpy as np
 
 from .client import Client, Lease, Pending
-from .errors import B2DError, LeaseVoid, NoEpisode, ProtocolError, RequestError, SimulatorError, UnknownOption, WorkerLost
+from .errors import B2DError, LeaseVoid, NoEpisode, ProtocolError, RequestError, SimulatorError, UnknownOption, WorkerLost, WrongMode
 from .protocol import Kind
+from .snapshot import State
 
 BUDGETS: Mapping[str, float] = {"reset": 300.0, "restore": 300.0, "snapshot": 60.0, "step": 30.0, "rollout": 10.0, "rollout_step": 1.0}
 """Seconds that each kind of job may take; a rollout of H steps has "rollout" + H times "rollout_step"."""
@@ -48,18 +49,6 @@ class Trajectory(NamedTuple):
     simulator_seconds: float
 
 
-class State(NamedTuple):
-    """What a snapshot gave: the simulator's own account of a state; the client's counters are not in it."""
-
-    id: str
-    data: bytes
-    tick: int
-    tier: str
-    digest: str
-    backend: str
-    version: str
-
-
 class Begin(NamedTuple):
     """How an episode began: by a reset, or from a snapshot's bytes."""
 
@@ -79,6 +68,7 @@ class Session:
         self.digests: List[str] = []
         self.lost: B2DError | None = None
         self._beginnings: Dict[int, Begin] = {}
+        self._awaited: Pending | None = None
         self._logged = 0  # the number of the request that wrote the last entry of the log
 
     def send_reset(self, seed: int, options: Mapping[str, Any]) -> Pending:
@@ -141,7 +131,9 @@ class Session:
     def _send(self, kind: Kind, tree: Any, budget: float) -> Pending:
         if self.lost is not None:
             raise self.lost
-        pending = self.client.send(kind, tree, budget=budget, lease=self.lease, seq=self.seq + 1)
+        if self._awaited is not None and kind not in (Kind.RESET, Kind.RESTORE):
+            raise WrongMode("the last request was interrupted before its answer came, so this episode is uncertain; reset or restore")
+        pending = self._awaited = self.client.send(kind, tree, budget=budget, lease=self.lease, seq=self.seq + 1)
         self.seq += 1
         return pending
 
@@ -155,6 +147,8 @@ class Session:
         self.digests.clear()
 
     def _result(self, pending: Pending) -> Any:
+        self.client.wait([pending])
+        self._awaited = None
         try:
             return pending.result()
         except (WorkerLost, LeaseVoid) as error:

@@ -13,7 +13,7 @@ import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Dict, NamedTuple, Union
 
 import msgpack
 
@@ -38,6 +38,18 @@ _TYPES: Dict[str, Any] = {
 }
 
 
+class State(NamedTuple):
+    """What a simulator says of its state when a snapshot is taken; the client's counters are not in it."""
+
+    id: str
+    data: bytes
+    tick: int
+    tier: str
+    digest: str
+    backend: str
+    version: str
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A state that ``env.restore`` and ``env.fork`` take. ``tier`` says how true a restore is ("exact": bit for bit)."""
@@ -51,6 +63,12 @@ class Snapshot:
     episode_steps: int
     episode_reward: float
     data: bytes
+
+    @classmethod
+    def of(cls, state: State, episode_steps: int, episode_reward: float) -> Snapshot:
+        """The simulator's account of a state, with the client's counters."""
+        told = (state.id, state.tick, state.tier, state.digest, state.backend, state.version)
+        return cls(*told, episode_steps, episode_reward, state.data)
 
     @property
     def nbytes(self) -> int:

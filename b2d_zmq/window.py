@@ -1,4 +1,7 @@
-"""The window of ``render_mode="human"``, by matplotlib, which is an extra and is imported only when a window is wanted."""
+"""What a person sees: the picture that ``render`` gives, and the window of ``render_mode="human"``.
+
+The window is matplotlib's, which is an extra and is imported only when a window is wanted.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ import logging
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
+
+from .errors import WrongMode
 
 log = logging.getLogger(__name__)
 
@@ -40,3 +46,11 @@ class Window:
     def close(self) -> None:
         """Close the window."""
         self._pyplot.close(self._figure)
+
+
+def first_picture(space: spaces.Space[Any], observation: Any) -> np.ndarray[Any, Any]:
+    """A copy of the first camera's picture, uint8 [H, W, 3]; raises WrongMode when the sensor rig has no camera."""
+    for key, part in getattr(space, "spaces", {}).items():
+        if isinstance(part, spaces.Box) and len(part.shape) == 3:
+            return np.array(observation[key], np.uint8)
+    raise WrongMode("nothing to render: the farm's sensor rig has no camera; start its workers with --sensors predecessor")

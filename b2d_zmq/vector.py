@@ -1,0 +1,261 @@
+"""CarlaVectorEnv: N episodes on N workers of one farm, as a Gymnasium vector environment.
+
+Requests go to all workers before any answer is waited for. Autoreset is DISABLED unless asked for otherwise: a sub-environment that ended
+stays ended (its last observation, reward 0) until it is reset, by ``reset`` or by ``options={"reset_mask": bool [N]}``. Errors raise; a
+sub-environment whose worker was lost takes another one at its next reset. No observation is ever made up.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Union
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from .batch import gather_infos, stack
+from .client import Client, Pending
+from .errors import B2DError, NoEpisode, RequestError, WrongMode
+from .lane import Lane
+from .protocol import DEFAULT_ENDPOINT
+from .session import budgets_with
+from .snapshot import Snapshot
+from .spaces import check_actions, from_wire
+from .window import first_picture
+
+Observations = Dict[str, Any]
+
+
+class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
+    """``num_envs`` sub-environments on the farm at ``endpoint``; their leases are acquired all or none at the first reset.
+
+    The other arguments are those of CarlaEnv. ``reset`` takes a seed (sub-environment i gets seed + i) or a list of them, and options for
+    all, or ``{"per_env": [options of each]}``. An automatic reset uses the sub-environment's last options and a seed drawn from its own.
+    """
+
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ENDPOINT,
+        num_envs: int = 4,
+        *,
+        autoreset_mode: Union[str, AutoresetMode] = AutoresetMode.DISABLED,
+        render_mode: str | None = None,
+        max_steps: int = 1000,
+        frame_skip: int = 1,
+        reward_type: str = "dense",
+        reward_weights: Mapping[str, float] | None = None,
+        timeout: float = 30.0,
+        wait: float = 60.0,
+        budgets: Mapping[str, float] | None = None,
+        label: str | None = None,
+        client: Client | None = None,
+    ) -> None:
+        self.closed = True  # until it stands, so that a failure below leaves nothing to close
+        if type(num_envs) is not int or num_envs < 1:
+            raise RequestError(f"num_envs must be a whole number of at least 1; got {num_envs!r}")
+        if render_mode not in (None, "rgb_array"):
+            raise RequestError(f"no render mode {render_mode!r}; a vector environment has 'rgb_array' and None")
+        self.num_envs, self.render_mode, self.frame_skip, self.wait = num_envs, render_mode, frame_skip, wait
+        self.autoreset_mode = _mode(autoreset_mode)
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 20, "autoreset_mode": self.autoreset_mode}
+        self._defaults = {"max_steps": max_steps, "reward_type": reward_type, "reward_weights": dict(reward_weights or {})}
+        self._budgets = budgets_with(budgets)
+        self._owns_client = client is None
+        self.client = client or Client(endpoint, timeout=timeout, label=label)
+        self.closed = False
+        self.description = self._describe()
+        self.single_observation_space = from_wire(self.description.get("observation_space", {}))
+        self.single_action_space: spaces.Box = from_wire(self.description.get("action_space", {}))  # type: ignore[assignment]
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._amid = False  # requests are on their way, and were not all answered yet
+        self._lanes = [Lane(i, self.client, self._budgets, self._defaults) for i in range(num_envs)]
+
+    def reset(
+        self, *, seed: Union[int, Sequence[int], None] = None, options: Dict[str, Any] | None = None
+    ) -> Tuple[Observations, Dict[str, Any]]:
+        """Begin an episode in every sub-environment, or in those of ``options["reset_mask"]`` (bool [N], at least one True)."""
+        seeds, (mask, each) = self._seeds(seed), self._options(options)
+        chosen = [lane for lane in self._lanes if mask[lane.index]]
+        for lane in chosen:
+            if seeds[lane.index] is not None:
+                lane.random, _ = seeding.np_random(seeds[lane.index])
+            if options is not None:
+                lane.options = each[lane.index]
+        self._equip(chosen)
+        self._exchange(chosen, lambda lane: lane.send_reset(seeds[lane.index]))
+        if any(lane.observation is None for lane in self._lanes):
+            raise NoEpisode("the first reset must be of all sub-environments; a reset_mask can follow")
+        return self._observations(), gather_infos([lane.info if mask[lane.index] else None for lane in self._lanes])
+
+    def step(self, actions: Any) -> Tuple[Observations, np.ndarray, np.ndarray, np.ndarray, Dict[str, Any]]:
+        """One step of each: ``actions`` f32 [N, A]. What happens to those that ended is the autoreset mode's to say."""
+        checked = check_actions(actions, self.single_action_space, (self.num_envs,))
+        self._require_episodes()
+        again = self.autoreset_mode is AutoresetMode.NEXT_STEP
+        for lane in self._lanes:
+            lane.reward = 0.0
+
+        def send(lane: Lane) -> Pending:
+            return lane.send_reset(None) if lane.ended else lane.send_step(checked[lane.index], self.frame_skip)
+
+        self._exchange([lane for lane in self._lanes if again or not lane.ended], send)
+        rewards = np.array([lane.reward for lane in self._lanes], np.float64)
+        terminated = np.array([lane.terminated for lane in self._lanes])
+        truncated = np.array([lane.truncated for lane in self._lanes])
+        infos: List[Dict[str, Any] | None] = [lane.info for lane in self._lanes]
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            infos = self._begin_again(infos)
+        return self._observations(), rewards, terminated, truncated, gather_infos(infos)
+
+    def render(self) -> Tuple[Any, ...] | None:
+        """The first camera's picture of each, uint8 [H, W, 3]; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        self._require_episodes()
+        return tuple(first_picture(self.single_observation_space, lane.observation) for lane in self._lanes)
+
+    def save_snapshots(self) -> List[str]:
+        """Keep a snapshot of each sub-environment, and give their ids."""
+        self._require_episodes()
+        flight = [(lane, lane.send_snapshot()) for lane in self._lanes]
+        self.client.wait([pending for _, pending in flight])
+        return [lane.keep(pending).id for lane, pending in flight]
+
+    def restore_snapshots(self, ids: Sequence[Union[str, Snapshot, None]]) -> Tuple[Observations, Dict[str, Any]]:
+        """Restore snapshot ``ids[i]``, whichever sub-environment took it, in sub-environment i; None leaves it alone."""
+        if len(ids) != self.num_envs:
+            raise RequestError(f"{self.num_envs} snapshots (or None) are wanted, one per sub-environment; got {len(ids)}")
+        wanted = [None if one is None else self._snapshot(one) for one in ids]
+        return self._restore({i: one for i, one in enumerate(wanted) if one is not None})
+
+    def reset_from_snapshots(self) -> Tuple[Observations, Dict[str, Any]]:
+        """Restore in each sub-environment its own latest snapshot."""
+        return self._restore({lane.index: lane.latest() for lane in self._lanes})
+
+    def fork_from_snapshot(self, source: int, targets: Sequence[int]) -> Tuple[Observations, Dict[str, Any]]:
+        """Restore the latest snapshot of sub-environment ``source`` in all ``targets``."""
+        for i in (source, *targets):
+            if not 0 <= i < self.num_envs:
+                raise RequestError(f"no sub-environment {i}; there are 0 to {self.num_envs - 1}")
+        return self._restore({i: self._lanes[source].latest() for i in targets})
+
+    def get_statistics(self) -> Dict[str, Any]:
+        """num_envs, total_steps, total_reward and average_reward of the present episodes, snapshots_per_env."""
+        total = sum(lane.total for lane in self._lanes)
+        return {
+            "num_envs": self.num_envs,
+            "total_steps": sum(lane.steps for lane in self._lanes),
+            "total_reward": total,
+            "average_reward": total / self.num_envs,
+            "snapshots_per_env": [len(lane.snapshots) for lane in self._lanes],
+        }
+
+    @property
+    def snapshots(self) -> List[List[str]]:
+        """The ids of the snapshots of each sub-environment, oldest first."""
+        return [list(lane.snapshots) for lane in self._lanes]
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Give all leases back; called by close."""
+        if self._owns_client:
+            self.client.close()
+        else:
+            self.client.release([lane.session.lease for lane in self._lanes if lane.session is not None])
+
+    def _describe(self) -> Dict[str, Any]:
+        try:
+            return self.client.describe(wait=self.wait)
+        except BaseException:
+            if self._owns_client:
+                self.client.close()
+            self.closed = True
+            raise
+
+    def _equip(self, lanes: Sequence[Lane]) -> None:
+        """A lease for each that has none, or whose worker was lost; all or none."""
+        bare = [lane for lane in lanes if lane.session is None or lane.session.lost is not None]
+        if bare:
+            self.client.release([lane.session.lease for lane in bare if lane.session is not None])
+            leases = self.client.acquire(len(bare), wait=self.wait, profile=str(self.description.get("profile", "")))
+            for lane, lease in zip(bare, leases):
+                lane.take(lease)
+
+    def _exchange(self, lanes: Sequence[Lane], send: Callable[[Lane], Pending]) -> None:
+        """Ask all and fold all answers in; the first error is raised afterwards, when those without one are where they say they are."""
+        if self._amid and len(lanes) < self.num_envs:
+            raise WrongMode("a call was interrupted, so the sub-environments are no longer in step; reset all of them")
+        self._amid = True
+        flight = [(lane, send(lane)) for lane in lanes]
+        self.client.wait([pending for _, pending in flight])
+        first: B2DError | None = None
+        for lane, pending in flight:
+            try:
+                lane.finish(pending)
+            except B2DError as error:
+                first = first or error
+        self._amid = False
+        if first is not None:
+            raise first
+
+    def _begin_again(self, infos: Sequence[Dict[str, Any] | None]) -> List[Dict[str, Any] | None]:
+        ended = [lane for lane in self._lanes if lane.ended]
+        finals = {lane.index: {"final_obs": lane.observation, "final_info": lane.info} for lane in ended}
+        self._exchange(ended, lambda lane: lane.send_reset(None))
+        return [{**lane.info, **finals[lane.index]} if lane.index in finals else infos[lane.index] for lane in self._lanes]
+
+    def _restore(self, snapshots: Mapping[int, Snapshot]) -> Tuple[Observations, Dict[str, Any]]:
+        lanes = [self._lanes[i] for i in sorted(snapshots)]
+        self._equip(lanes)
+        self._exchange(lanes, lambda lane: lane.send_restore(snapshots[lane.index]))
+        self._require_episodes()
+        return self._observations(), gather_infos([lane.info if lane.index in snapshots else None for lane in self._lanes])
+
+    def _observations(self) -> Observations:
+        batch: Observations = stack(self.single_observation_space, [lane.observation for lane in self._lanes])
+        return batch
+
+    def _snapshot(self, wanted: Union[str, Snapshot]) -> Snapshot:
+        if isinstance(wanted, Snapshot):
+            return wanted
+        for lane in self._lanes:
+            if wanted in lane.snapshots:
+                return lane.snapshots[wanted]
+        raise RequestError(f"no snapshot {wanted!r} was saved here; save_snapshots gives the ids")
+
+    def _require_episodes(self) -> None:
+        if any(lane.observation is None for lane in self._lanes):
+            raise NoEpisode("no episodes are under way; call reset() first")
+        if self._amid:
+            raise WrongMode("a call was interrupted, so the sub-environments are no longer in step; reset all of them")
+        for lane in self._lanes:
+            if lane.session is not None and lane.session.lost is not None:
+                raise lane.session.lost
+
+    def _seeds(self, seed: Union[int, Sequence[int], None]) -> List[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, (int, np.integer)):
+            return [int(seed) + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise RequestError(f"{self.num_envs} seeds are wanted, one per sub-environment; got {len(seed)}")
+        return [None if one is None else int(one) for one in seed]
+
+    def _options(self, options: Dict[str, Any] | None) -> Tuple[np.ndarray, List[Dict[str, Any]]]:
+        rest = dict(options or {})
+        mask = rest.pop("reset_mask", np.ones(self.num_envs, np.bool_))
+        if not isinstance(mask, np.ndarray) or mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
+            raise RequestError(f"reset_mask must be a numpy bool array of shape ({self.num_envs},) with at least one True")
+        each = rest.pop("per_env", [{}] * self.num_envs)
+        if len(each) != self.num_envs or not all(isinstance(one, dict) for one in each):
+            raise RequestError(f"per_env must be a list of {self.num_envs} dicts of options")
+        return mask, [{**rest, **one} for one in each]
+
+
+def _mode(mode: Union[str, AutoresetMode]) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        raise RequestError(f"no autoreset mode {mode!r}; there are {', '.join(repr(one.value) for one in AutoresetMode)}") from None
