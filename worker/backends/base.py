@@ -17,7 +17,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one reset, restore or step gives. ``digest`` is a short hash of the simulator's state, equal where states are equal."""
+    """What one reset, restore or step gives. ``digest`` is a short hash of the simulator's state, equal where states are equal.
+
+    The arrays of ``observation`` and ``info`` are given away: the backend never writes to them again, because they travel uncopied.
+    """
 
     observation: Any
     reward: float

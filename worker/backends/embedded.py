@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
-import msgpack
 import numpy as np
 
-from b2d_zmq import spaces
+from b2d_zmq import codec, spaces
 from b2d_zmq.errors import NoEpisode, RequestError, SnapshotCorrupt, SnapshotMismatch
 
 from .. import rig as rigs
@@ -59,8 +58,8 @@ class _Episode:
         return Place(float(ego.s), float(ego.d), max(0.0, left - ego.d, ego.d - right), float(ego.speed))
 
     def digest(self) -> str:
-        told = msgpack.packb([self.world.digest(), self.task.state()])
-        return hashlib.blake2b(told, digest_size=8).hexdigest()
+        told = codec.encode([self.world.digest(), self.task.state()])
+        return hashlib.blake2b(told[0], digest_size=8).hexdigest()
 
 
 class EmbeddedBackend(Backend):
@@ -125,7 +124,10 @@ class EmbeddedBackend(Backend):
             raise SnapshotMismatch(f"the snapshot is of {theirs}; this worker has backend {NAME!r} version {VERSION!r}")
         settings = Settings.from_plain(tree["settings"])
         self.progress(f"restoring route {settings.route.id}", 0)
-        episode = _Episode.begin(settings)
+        try:
+            episode = _Episode.begin(settings)
+        except RequestError as error:  # such as a route that no car could drive
+            raise SnapshotCorrupt(f"the snapshot's world cannot be built: {error}") from None
         episode.world.load(tree["world"])
         episode.task.load(tree["task"])
         return self._become(episode)
