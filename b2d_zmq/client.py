@@ -314,7 +314,10 @@ _ENDPOINT = "an endpoint is a ZeroMQ address such as tcp://127.0.0.1:5570"
 
 
 def _check_endpoint(endpoint: object) -> None:
-    if not isinstance(endpoint, str) or not re.match(r"(tcp://.+:\d+|ipc://.+)$", endpoint):
+    found = (
+        re.match(r"(?:tcp://[^:/\s]+:(\d{1,5})|tcp://\[[^\]\s]+\]:(\d{1,5})|ipc://.+)$", endpoint) if isinstance(endpoint, str) else None
+    )
+    if found is None or int(found.group(1) or found.group(2) or 1) not in range(1, 65536):
         raise RequestError(f"{endpoint!r} is no endpoint; {_ENDPOINT} (the farm speaks no http)")
 
 

@@ -1,0 +1,32 @@
+"""A farm of toy worlds for a whole test module, and what its tests share."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from b2d_zmq.local import LocalFarm
+
+FORWARD = np.array([0.5, 0.0, 0.0], np.float32)
+LEFT, RIGHT = np.array([0.5, 0.0, -0.5], np.float32), np.array([0.5, 0.0, 0.5], np.float32)
+FAN = np.stack([LEFT, FORWARD, RIGHT])
+
+
+@contextlib.contextmanager
+def running(workers, **settings):
+    """A farm of ``workers`` toys; settings of the environment as keywords."""
+    tests = str(Path(__file__).parent)
+    changed = {"PYTHONPATH": os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH", "")])), **settings}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        farm = LocalFarm(workers, backend="toy:Toy", heartbeat=0.2)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    with farm:
+        yield farm
