@@ -1,0 +1,198 @@
+"""The ground as textures seen from above, painted window by window around the ego, and laid into a picture in perspective.
+
+Four levels of detail, each a window that moves in whole cells of its grid: which window is in use depends on the ego's place alone, and
+every window paints the same world point alike, so nothing jumps when a window moves and a picture is a function of the world's state.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+import cv2
+import numpy as np
+
+from .layout import ASPHALT, RGB, Patches
+from .lens import Lens
+
+SHIFT = 4  # fractional bits of polygon corners
+NOISE_METRES = 64  # the ground's unevenness repeats after this
+NOISE_PER_METRE = 4
+
+
+class Level(NamedTuple):
+    """One level of detail: pixels per metre, how far from the ego it serves, and the cell in which its window moves (metres)."""
+
+    scale: float
+    reach: float
+    cell: float
+
+    @property
+    def size(self) -> int:
+        """The window's side in pixels."""
+        return round((self.cell + 2 * self.reach) * self.scale)
+
+
+LEVELS = (Level(40.0, 12.0, 8.0), Level(16.0, 36.0, 16.0), Level(6.0, 104.0, 64.0), Level(1.5, 400.0, 128.0))
+
+TERRAIN: Dict[str, Tuple[RGB, RGB]] = {
+    "urban": ((128, 125, 117), (146, 142, 133)),
+    "rural": ((70, 88, 46), (112, 120, 66)),
+    "highway": ((88, 102, 56), (132, 134, 80)),
+}
+
+
+class Band(NamedTuple):
+    """Rows of a picture (counted from the first ground row) that one level serves, and pixel -> ground for them."""
+
+    level: int
+    top: int
+    bottom: int
+    to_ground: Any
+
+
+def bands(glass: Lens) -> List[Band]:
+    """The bands of a lens, from its ground rows' top to their bottom: the finest level that reaches all that a row sees."""
+    top, bottom = glass.ground_rows
+    points, _ = glass.ground_points(glass.ground_rows)
+    reach = np.sqrt((points * points).sum(axis=2).max(axis=1)) if bottom > top else np.zeros(0)
+    levels = np.searchsorted([level.reach for level in LEVELS[:-1]], reach)
+    cuts = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), len(levels)]
+    found = []
+    for a, b in zip(cuts[:-1], cuts[1:]):
+        if b > a:
+            shift = np.array([[1, 0, 0.5], [0, 1, top + a + 0.5], [0, 0, 1.0]])
+            found.append(Band(int(levels[a]), a, b, glass.to_ground @ shift))
+    return found
+
+
+class Ground:
+    """The patches of a road, and the windows painted of them so far (one for each level)."""
+
+    def __init__(self, patches: Patches, shadows: Sequence[Any], shadow: Any, town_kind: str, seed: int) -> None:
+        self._polygons = patches.polygons
+        self._colors = np.array(patches.colors, np.float64).reshape(-1, 3)
+        self._widths = np.array(patches.widths, np.float64)
+        self._bounds = _bounds(patches.polygons)
+        self._shadows, self._shadow_bounds = list(shadows), _bounds(shadows)
+        self._shadow = tuple(int(255 * part + 0.5) for part in shadow)
+        self._ramp = _ramp(*TERRAIN[town_kind])
+        self._noise, self._grain = _noises(seed)
+        self._windows: Dict[int, Tuple[Tuple[int, int], np.ndarray[Any, Any]]] = {}
+
+    def paint(self, part: Sequence[Band], ego: Any, out: np.ndarray[Any, Any]) -> None:
+        """Lay the ground into ``out``, the ground rows of a picture."""
+        cos, sin = float(np.cos(ego.yaw)), float(np.sin(ego.yaw))
+        for band in part:
+            level = LEVELS[band.level]
+            texture, x0, y0 = self._window(band.level, ego.x, ego.y)
+            place = np.array([[cos, -sin, ego.x - x0], [sin, cos, ego.y - y0], [0, 0, 1]])
+            to_texture = np.array([[level.scale, 0, -0.5], [0, level.scale, -0.5], [0, 0, 1]])
+            rows = out[band.top : band.bottom]
+            cv2.warpPerspective(
+                texture,
+                to_texture @ place @ band.to_ground,
+                (rows.shape[1], rows.shape[0]),
+                dst=rows,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+
+    def _window(self, index: int, x: float, y: float) -> Tuple[np.ndarray[Any, Any], float, float]:
+        level = LEVELS[index]
+        cell = (int(x // level.cell), int(y // level.cell))
+        if index not in self._windows or self._windows[index][0] != cell:
+            texture = self._paint_window(level, cell[0] * level.cell - level.reach, cell[1] * level.cell - level.reach)
+            self._windows[index] = (cell, texture)
+        return self._windows[index][1], cell[0] * level.cell - level.reach, cell[1] * level.cell - level.reach
+
+    def _paint_window(self, level: Level, x0: float, y0: float) -> np.ndarray[Any, Any]:
+        noise = self._uneven(level, x0, y0)
+        texture = cv2.LUT(cv2.merge([noise] * 3), self._ramp)
+        corner, far = np.array([x0, y0]), np.array([x0, y0]) + level.size / level.scale
+        visible = _touching(self._bounds, corner, far)
+        fade = np.where(self._widths > 0, np.minimum(1.0, self._widths * level.scale / 1.3), 1.0)[:, None]
+        colors = (np.array(ASPHALT) + (self._colors - ASPHALT) * fade).tolist()
+        for index in visible:
+            polygon = self._polygons[index]
+            if self._widths[index]:
+                polygon = _thinner(polygon, 0.5 / level.scale)
+            cv2.fillPoly(texture, [_fixed(polygon, corner, level.scale)], colors[index], cv2.LINE_AA, SHIFT)
+        cv2.multiply(texture, self._mottle(level, noise), dst=texture, scale=1 / 128)
+        shaded = _touching(self._shadow_bounds, corner, far)
+        if len(shaded) and min(self._shadow) < 235:
+            shade = np.full_like(texture, 255)
+            for index in shaded:
+                cv2.fillPoly(shade, [_fixed(self._shadows[index], corner, level.scale)], self._shadow, cv2.LINE_AA, SHIFT)
+            cv2.multiply(texture, shade, dst=texture, scale=1 / 255)
+        return texture
+
+    def _uneven(self, level: Level, x0: float, y0: float) -> np.ndarray[Any, Any]:
+        """uint8 [size, size]: the world's unevenness in a window; coarse levels repeat one scaled tile."""
+        period = NOISE_METRES * NOISE_PER_METRE
+        if level.scale <= 2 * NOISE_PER_METRE:
+            side = round(NOISE_METRES * level.scale)
+            tile = cv2.resize(self._noise, (side, side), interpolation=cv2.INTER_AREA)
+            columns = (np.arange(level.size) + round(x0 * level.scale)) % side
+            rows = (np.arange(level.size) + round(y0 * level.scale)) % side
+            return np.asarray(tile.take(rows, axis=0).take(columns, axis=1))
+        count = round(level.size / level.scale * NOISE_PER_METRE)
+        columns = (np.arange(count) + round(x0 * NOISE_PER_METRE)) % period
+        rows = (np.arange(count) + round(y0 * NOISE_PER_METRE)) % period
+        return np.asarray(cv2.resize(self._noise[np.ix_(rows, columns)], (level.size, level.size), interpolation=cv2.INTER_LINEAR))
+
+    def _mottle(self, level: Level, noise: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """What the surfaces' colours are multiplied with, 128 = unchanged: broad stains, and grain where it is seen closely."""
+        soft = cv2.addWeighted(noise, 0.16, noise, 0.0, 128 - 0.16 * 128)
+        if level.scale > 10:
+            times = -(-level.size // self._grain.shape[0])
+            grain = np.tile(self._grain, (times, times))[: level.size, : level.size]
+            soft = cv2.addWeighted(soft, 1.0, grain, 0.22, -0.22 * 128)
+        return np.asarray(cv2.merge([soft] * 3))
+
+
+def _thinner(polygon: Any, margin: float) -> np.ndarray[Any, Any]:
+    """A line's polygon with both long sides moved inwards: the smoothed edge of a filled polygon stands half a pixel outside it."""
+    half = len(polygon) // 2
+    left, right = polygon[:half], polygon[half:][::-1]
+    across = right - left
+    across *= np.minimum(0.45, margin / np.hypot(across[:, :1], across[:, 1:]))
+    return np.concatenate([left + across, (right - across)[::-1]])
+
+
+def _fixed(polygon: Any, corner: Any, scale: float) -> np.ndarray[Any, Any]:
+    """A polygon's corners in a window's pixels, as fixed-point numbers; a pixel's middle is a whole number."""
+    return np.asarray(np.round(((polygon - corner) * scale - 0.5) * (1 << SHIFT)).astype(np.int32))
+
+
+def _bounds(polygons: Sequence[Any]) -> np.ndarray[Any, Any]:
+    if not polygons:
+        return np.zeros((0, 4))
+    return np.array([[*polygon.min(axis=0), *polygon.max(axis=0)] for polygon in polygons])
+
+
+def _touching(bounds: Any, corner: Any, far: Any) -> List[int]:
+    inside = (bounds[:, :2] < far).all(axis=1) & (bounds[:, 2:] > corner).all(axis=1)
+    return [int(index) for index in np.flatnonzero(inside)]
+
+
+def _ramp(dark: RGB, light: RGB) -> np.ndarray[Any, Any]:
+    steps = np.clip(np.linspace(-0.4, 1.4, 256), 0, 1)[:, None]
+    return np.asarray((np.array(dark) + (np.array(light) - np.array(dark)) * steps).astype(np.uint8).reshape(1, 256, 3))
+
+
+def _noises(seed: int) -> Tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """(unevenness that wraps every NOISE_METRES, grain of single pixels), uint8 around 128."""
+    random = np.random.RandomState((seed + 2) % 2**32)
+    size = NOISE_METRES * NOISE_PER_METRE
+    total = np.zeros((size, size), np.float32)
+    for coarse, weight in ((8, 1.0), (32, 0.7), (128, 0.6)):
+        field = np.pad(random.standard_normal((coarse, coarse)).astype(np.float32), 2, mode="wrap")
+        scale = size // coarse
+        fine = cv2.resize(field, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        total += weight * fine[2 * scale : 2 * scale + size, 2 * scale : 2 * scale + size]
+    grain = random.standard_normal((256, 256)).astype(np.float32)
+    return _centred(total, 45.0), _centred(grain, 40.0)
+
+
+def _centred(values: Any, spread: float) -> np.ndarray[Any, Any]:
+    return np.asarray(np.clip(values / values.std() * spread + 128, 0, 255).astype(np.uint8))
