@@ -1,7 +1,8 @@
 """Lifeline: a pipe by which child processes notice that their parent is gone, however it went.
 
 The parent keeps the write end and never writes to it; children inherit the read end and are told its number. When the parent
-dies, also by SIGKILL, the kernel closes the write end, the read end reaches its end, and the children leave. POSIX only.
+dies, also by SIGKILL, the kernel closes the write end, the read end reaches its end, and the children leave.
+(A fork of the parent that outlives it holds the line too; what the parent starts by exec does not.) POSIX only.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from pathlib import Path
 
+import psutil
 import zmq
 
 from b2d_zmq import codec, protocol
@@ -27,6 +28,14 @@ def until(condition, seconds=10.0, fail=True):
             assert value or not fail, f"{condition} did not become true within {seconds} s"
             return value
         threading.Event().wait(0.01)
+
+
+def ended(pid):
+    """Whether a process is over; one that nobody has reaped yet counts."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Bench:

@@ -132,6 +132,13 @@ class Untellable(Counts):
         return outcome
 
 
+class Clings(Counts):
+    """Cannot forget its episode."""
+
+    def release(self):
+        raise RuntimeError("never letting go")
+
+
 class Misconfigured(Counts):
     """Refuses its configuration."""
 

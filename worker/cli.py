@@ -47,7 +47,7 @@ Exit code 78: the configuration is wrong, and starting again would not help.
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option("--lifeline", type=int, default=-1, hidden=True)
-@click.version_option(message=f"b2d-worker {VERSION} ({__file__})")
+@click.version_option(VERSION, message=f"b2d-worker {VERSION} ({__file__})")
 def main(
     *,
     endpoint: str,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from bench import until
+from bench import ended, until
 
 from b2d_zmq.client import Client
-from b2d_zmq.errors import BudgetExceeded, FarmError, WorkerLost
+from b2d_zmq.errors import BudgetExceeded, FarmError, NoBroker, WorkerLost
 from b2d_zmq.local import LocalFarm
 from b2d_zmq.protocol import Kind
 
@@ -69,13 +70,13 @@ def test_a_lost_keeper_expires(farm):
     started = farm(workers=2, backend="faulty:Slow", heartbeat=0.1)
     with Client(started.endpoint) as client:
         (lease,) = client.acquire(1)
-        host = psutil.Process(job(client, lease, 1, Kind.RESET, RESET).result()["info"]["pid"])
+        host = job(client, lease, 1, Kind.RESET, RESET).result()["info"]["pid"]
         pending = job(client, lease, 2)
         keeper = next(pid for name, pid in started.pids.items() if lease.worker.startswith(name))
         psutil.Process(keeper).kill()
         with pytest.raises(WorkerLost, match=lease.worker):
             pending.result()
-        until(lambda: not host.is_running())
+        until(lambda: ended(host))
         assert len(free(client)) == 1
 
 
@@ -84,6 +85,28 @@ def test_a_drained_worker_says_goodbye_before_it_expires(farm):
     with Client(started.endpoint) as client:
         psutil.Process(started.pids["w-0"]).terminate()
         until(lambda: not client.status()["workers"])  # long before the 105 s of an expiry
+
+
+def test_a_broker_that_restarts_takes_up_the_leases_of_its_workers(farm, tmp_path):
+    started = farm(workers=2, backend="faulty:Slow", heartbeat=0.1)
+    command = [str(Path(sys.executable).parent / "b2d-broker"), "--bind", started.endpoint]
+    with Client(started.endpoint) as client:
+        (lease,) = client.acquire(1)
+        job(client, lease, 1, Kind.RESET, RESET).result()
+        running = job(client, lease, 2)
+        until(lambda: client.status()["leases"][0]["running"] == "STEP")
+        psutil.Process(started.broker_pid).kill()
+        with pytest.raises(NoBroker):
+            running.result()
+        with open(tmp_path / "second.log", "ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as second:
+            try:
+                until(lambda: {"free", "leased"} == {worker["state"] for worker in client.status()["workers"]}, seconds=20)
+                assert job(client, lease, 2).result()["tick"] == 11  # done once, by the host that still holds the lease
+                assert job(client, lease, 3).result()["tick"] == 12
+                client.release([lease])
+                until(lambda: len(free(client)) == 2)
+            finally:
+                second.terminate()
 
 
 def test_nothing_is_left_when_the_parent_is_killed(leaves_nothing, tmp_path):

@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import psutil
 import zmq
-from bench import until
+from bench import ended, until
 
 from b2d_zmq.errors import ErrorCode
 from b2d_zmq.protocol import Kind
@@ -31,7 +31,7 @@ def test_a_killed_host_is_reported_and_replaced(bench):
     sender, _, lost = worker.expect(Kind.LOST)
     assert (sender, lost["host"].encode(), lost["code"]) == (worker.keeper, worker.host, ErrorCode.WORKER_LOST)
     assert "signal SIGKILL" in lost["reason"]
-    until(lambda: not psutil.pid_exists(info["child"]))  # what the host had started went with it
+    until(lambda: ended(info["child"]))  # what the host had started went with it
     before = worker.host
     assert worker.attached()["epoch"] == 0
     assert worker.host != before
@@ -59,10 +59,10 @@ def test_a_host_over_its_budget_is_ended(bench):
 
 def test_a_host_dies_with_its_keeper(bench):
     worker = bench().grant()
-    host = psutil.Process(worker.do(Kind.RESET, RESET, 1)[1]["info"]["pid"])
+    host = worker.do(Kind.RESET, RESET, 1)[1]["info"]["pid"]
     worker.process.kill()
     worker.process.wait()
-    until(lambda: not host.is_running())
+    until(lambda: ended(host))
 
 
 def test_a_worker_drains(bench):
@@ -94,6 +94,15 @@ def test_a_second_signal_does_not_wait(bench):
     worker.process.send_signal(signal.SIGINT)
     assert worker.expect(Kind.GOODBYE)
     assert worker.process.wait(10) == 0
+
+
+def test_a_backend_that_cannot_forget_serves_no_other_client(bench):
+    worker = bench("faulty:Clings").grant()
+    worker.do(Kind.RESET, RESET, 1)
+    worker.send(worker.host, Kind.REVOKE, lease="L1", epoch=1)
+    lost = worker.expect(Kind.LOST)[2]
+    assert "during REVOKE" in lost["reason"]
+    assert "never letting go" in lost["log"]
 
 
 def test_a_wrong_configuration_ends_the_worker_with_78(bench):
