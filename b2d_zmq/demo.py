@@ -20,6 +20,7 @@ import numpy as np
 import zmq
 from tqdm import tqdm
 
+from .batch import member
 from .env import CarlaEnv
 from .errors import RequestError
 from .follower import RouteFollower
@@ -144,7 +145,7 @@ def _approach(env: CarlaEnv, observation: Any, info: Dict[str, Any]) -> Tuple[An
 def _start(group: BranchGroup, say: Say) -> Dict[str, Any]:
     """That all branches begin alike: by the simulators' own digests, and by a hash over every observed bit."""
     digests = [str(digest) for digest in group.digests]
-    hashes = [_hash(_member(group.observations, i)) for i in range(len(digests))]
+    hashes = [_hash(member(group.observations, i)) for i in range(len(digests))]
     same = set(digests) == {group.snapshot.digest} and len(set(hashes)) == 1
     for i, (digest, seen) in enumerate(zip(digests, hashes)):
         say(f"  branch {i} starts at state {digest}, observation {seen}")
@@ -156,7 +157,7 @@ def _step(group: BranchGroup, plan: Plan, info: Mapping[str, Any], dt: float) ->
     """The group's steps: first each branch's manoeuvre, then a follower in every branch for itself."""
     steers = manoeuvres(plan.branches)
     drives, followers = [Drive(_name(steer)) for steer in steers], [RouteFollower() for _ in steers]
-    seen, infos = [_member(group.observations, i) for i in range(len(steers))], [dict(info) for _ in steers]
+    seen, infos = [member(group.observations, i) for i in range(len(steers))], [dict(info) for _ in steers]
     for drive, first in zip(drives, seen):
         drive.moments.append(_moment(first, 0.0, True))
     shown = shown_steps(plan.steps)
@@ -164,7 +165,7 @@ def _step(group: BranchGroup, plan: Plan, info: Mapping[str, Any], dt: float) ->
         manoeuvre = step <= MANOEUVRE_STEPS
         actions = [[THROTTLE, 0.0, s] if manoeuvre else f.act(o, i) for s, f, o, i in zip(steers, followers, seen, infos)]
         out = group.step(np.asarray(actions, np.float32))
-        seen, infos = [_member(out.observations, i) for i in range(len(steers))], list(out.infos)
+        seen, infos = [member(out.observations, i) for i in range(len(steers))], list(out.infos)
         for i, drive in enumerate(drives):
             if out.valid[i] and not drive.ended:
                 over = bool(out.terminated[i] or out.truncated[i])
@@ -179,7 +180,7 @@ def _go_on(env: CarlaEnv, story: Story, dt: float, say: Say) -> None:
         drive.ended = chosen.ended
         say(f"the best branch had ended ({chosen.ended}): nothing is left to drive")
         return
-    follower, observation, info = RouteFollower(), env.last_observation, chosen.info
+    follower, observation, info = RouteFollower(), env.get_current_observation(), chosen.info
     began, shown = drive.moments[0].seconds, shown_steps(LIVE_STEPS)
     for step in tqdm(range(1, LIVE_STEPS + 1), desc="live", unit="step"):
         observation, reward, terminated, truncated, info = env.step(follower.act(observation, info))
@@ -215,13 +216,6 @@ def _place(observation: Mapping[str, Any]) -> Tuple[float, float]:
 
 def _speed(observation: Mapping[str, Any]) -> float:
     return float(observation["vehicle_state"]["speed"][0])
-
-
-def _member(tree: Any, i: int) -> Any:
-    """Branch i of a batch: the same tree without its leading dimension."""
-    if isinstance(tree, Mapping):
-        return {key: _member(value, i) for key, value in tree.items()}
-    return tree[i]
 
 
 def _hash(tree: Any) -> str:
