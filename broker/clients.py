@@ -83,9 +83,11 @@ class Clients:
         self._table.out.append((sender, bodies.reply(message.header, report.status(self._table, waiting, now))))
 
     def keepalive(self, sender: bytes, message: Message, now: float) -> None:
-        """KEEPALIVE: renew every lease of a token."""
-        for name in self._table.of_client.get(Body(message).text("client", least=1), ()):
-            self._table.leases[name].heard = now
+        """KEEPALIVE: renew the leases of a token; where it lists ``leases``, only those, so that one its client never heard of lapses."""
+        body, table = Body(message), self._table
+        held = table.of_client.get(body.text("client", least=1), ())
+        for name in held if "leases" not in body.fields else set(body.names("leases")).intersection(held):
+            table.leases[name].heard = now
 
     def serve(self, now: float) -> None:
         """Answer, in order, everybody who waits and for whom there are enough workers."""

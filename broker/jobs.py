@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Dict, List
 
-from b2d_zmq.errors import Busy, ErrorCode, LeaseVoid
+from b2d_zmq.errors import B2DError, Busy, ErrorCode, LeaseVoid, code_of
 from b2d_zmq.protocol import Message
 
 from .table import Job, Lease, Table
@@ -67,7 +67,10 @@ class Jobs:
     def taken_up(self, lease: Lease, now: float) -> None:
         """Do the jobs that came before their lease was announced."""
         for job in self.strays.pop(lease.name, []):
-            self.job(job.sender, job.message, now)
+            try:
+                self.job(job.sender, job.message, now)
+            except B2DError as error:  # an old epoch, or a full queue: the one who asked is told, not the host that announced the lease
+                self._table.error(job.sender, job.message.header, code_of(error), str(error))
 
     def give_up(self) -> None:
         """The time for announcements is over: answer every job that is still held."""
@@ -89,7 +92,11 @@ class Jobs:
         if not foreign or now >= self._patient_until or sum(map(len, self.strays.values())) >= STRAYS:
             raise self._void(job)
         held = self.strays.setdefault(name, [])
-        if len(held) <= self._queue and all(other[0] != job.sender or other[1].header != job.message.header for other in held):
+        if any(other.sender == job.sender and other.message.header == job.message.header for other in held):
+            table.counters["repeated requests ignored"] += 1
+        elif len(held) > self._queue:
+            raise Busy(f"{len(held)} jobs of lease {name} wait for its worker to be heard of; wait for an answer before sending more")
+        else:
             held.append(job)
 
     def _void(self, job: Job) -> LeaseVoid:

@@ -21,7 +21,7 @@ from . import bodies
 
 Send = Tuple[bytes, Message]
 
-REMEMBERED = 1024  # ended leases whose reason is still known
+REMEMBERED = 1024  # ended leases whose reason is still known, and hosts of workers that were given up
 
 log = logging.getLogger("b2d.broker")
 
@@ -69,6 +69,7 @@ class Worker:
     epoch: int = 0  # the highest that was ever granted on it
     lease: Lease | None = None
     revoking: Tuple[str, int] | None = None  # REVOKE was sent, RELEASED has not come
+    last: Tuple[str, int] | None = None  # the latest grant to the present host; one that has not seen it may yet do so
     nudge_at: float = 0.0  # when WHO or REVOKE may be sent again
     nudge_after: float = 1.0
 
@@ -97,6 +98,7 @@ class Table:
         self.leases: Dict[str, Lease] = {}
         self.of_client: Dict[str, Set[str]] = {}  # lease names by client token
         self.ended: OrderedDict[str, str] = OrderedDict()  # lease name -> why
+        self.fences: OrderedDict[bytes, Tuple[str, int]] = OrderedDict()  # by host: the latest grant of workers that were given up
         self.out: List[Send] = []
         self.alarms: List[Tuple[float, int, str, Any]] = []
         self.counters: Counter[str] = Counter()
@@ -140,6 +142,7 @@ class Table:
         """Enter a lease, new or taken up from a host that outlived another broker."""
         lease.worker.lease = lease
         lease.worker.epoch = max(lease.worker.epoch, lease.epoch)
+        lease.worker.last = (lease.name, lease.epoch)
         self.leases[lease.name] = lease
         self.of_client.setdefault(lease.client, set()).add(lease.name)
         self.alarm(lease.heard + self.lease_ttl, "lease", lease.name)
@@ -168,8 +171,14 @@ class Table:
     def bury(self, lease: str, reason: str) -> None:
         """Remember why a lease is void, forgetting the oldest."""
         self.ended[lease] = reason
-        while len(self.ended) > REMEMBERED:
+        if len(self.ended) > REMEMBERED:
             self.ended.popitem(last=False)
+
+    def fence(self, host: bytes, last: Tuple[str, int]) -> None:
+        """Remember the latest grant of a host whose worker is given up, in case it comes back, forgetting the oldest."""
+        self.fences[host] = last
+        if len(self.fences) > REMEMBERED:
+            self.fences.popitem(last=False)
 
     def ours(self, lease: str) -> bool:
         """Whether this broker minted the name, so that it must know the lease while it lives."""

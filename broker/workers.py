@@ -34,11 +34,11 @@ class Workers:
         worker = table.workers.get(name)
         if worker is None:
             worker = table.workers[name] = Worker(name, sender, now)
+            table.alarm(now, "worker", name)  # once: it sets itself again, and READY may come any number of times
             log.info("worker %s ready", name)
         worker.heartbeat = body.number("heartbeat", 0.02, 600.0, 1.0)
         worker.name, worker.version = body.text("name"), body.text("version")
         worker.pid, worker.heard = body.whole("pid", 0, 2**31, 0), now
-        table.alarm(self._expiry(worker), "worker", name)
         self._announced(worker, body.text("host", 160).encode(), now)
         self._nudge(worker, now, at_once=True)
 
@@ -66,12 +66,16 @@ class Workers:
             log.info("worker %s attached (%s, rig %s)", worker.id, description.get("backend"), description.get("rig"))
         worker.attached, worker.description = True, description
         worker.nudge_after = 1.0
-        seen, worker.epoch = worker.epoch, max(worker.epoch, epoch)
+        worker.epoch = max(worker.epoch, epoch)
         table.changed = True
+        unseen = worker.last if worker.last and epoch < worker.last[1] else None  # its GRANT may still be on the way
+        over = worker.revoking or unseen
         if worker.lease is not None:
             self._reattached(worker, worker.lease, held, epoch)
-        elif worker.revoking is not None and (epoch < seen or held):
-            table.revoke(worker, *((held, epoch) if held and epoch >= seen else worker.revoking))
+        elif over and (held or epoch < over[1]):
+            if held and (held, epoch) != over:
+                table.revoke(worker, held, epoch)
+            table.revoke(worker, *over)
         else:
             worker.revoking = None
             if held:
@@ -118,6 +122,8 @@ class Workers:
         """Forget a worker whose keeper is gone."""
         log.info("%s", reason)
         self._detach(worker, ErrorCode.WORKER_LOST, reason)
+        if worker.last:
+            self._table.fence(worker.host, worker.last)
         self._name_host(worker, b"")
         del self._table.workers[worker.id]
 
@@ -136,7 +142,7 @@ class Workers:
 
     def _name_host(self, worker: Worker, host: bytes) -> None:
         self._table.hosts.pop(worker.host, None)
-        worker.host = host
+        worker.host, worker.last = host, self._table.fences.pop(host, None)
         if host:
             self._table.hosts[host] = worker
 

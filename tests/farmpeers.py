@@ -1,0 +1,196 @@
+"""Model keepers, hosts and clients for farmsim.py: as docs/protocol.md wants them, with nothing behind them.
+
+They keep the rules that are theirs, so that a broken promise is the broker's. ``world`` gives them the time and takes their messages.
+"""
+
+from __future__ import annotations
+
+from farmwatch import require
+
+from b2d_zmq.codec import decode, encode
+from b2d_zmq.errors import ErrorCode
+from b2d_zmq.protocol import ANSWERS, TO_HOST, Header, Kind, Message
+
+TTL = 6.0  # of a lease; short, so that histories are
+
+
+class Host:
+    """A model host: the fence of rules 2 and 3, and nothing behind it."""
+
+    def __init__(self, world, keeper, number):
+        self.world, self.keeper, self.alive = world, keeper, True
+        self.identity = keeper.identity + b"/h%d" % number
+        self.lease, self.epoch, self.seq, self.client, self.label, self.cached = "", 0, 0, "", "", None
+        self.attach()
+
+    def attach(self):
+        body = {
+            "worker": self.keeper.identity.decode(),
+            "description": {"profile": self.keeper.profile, "backend": "model"},
+            "epoch": self.epoch,
+            "seq": self.seq,
+            "lease": self.lease,
+            "client": self.client,
+            "label": self.label,
+        }
+        self.world.post(self.identity, Kind.ATTACH, body)
+
+    def take(self, message):
+        header = message.header
+        if header.kind is Kind.WHO:
+            self.attach()
+        elif header.kind is Kind.GRANT and header.epoch > self.epoch:
+            require(not self.lease, f"{self.identity} was granted {header.lease} while it holds {self.lease}")
+            require(all(h.lease != header.lease for h in self.world.hosts()), f"{header.lease} is held by two hosts")
+            body = decode(message.body)
+            self.lease, self.epoch, self.seq, self.cached = header.lease, header.epoch, 0, None
+            self.client, self.label = body["client"], body["label"]
+        elif header.kind is Kind.REVOKE:
+            if (self.lease, self.epoch) == (header.lease, header.epoch):
+                self.lease = self.client = self.label = ""
+            self.world.post(self.identity, Kind.RELEASED, None, lease=header.lease, epoch=header.epoch)
+        elif header.kind in TO_HOST:
+            self.job(header)
+
+    def job(self, header):
+        if not self.lease or (self.lease, self.epoch) != (header.lease, header.epoch):
+            answer = (Kind.ERROR, {"code": int(ErrorCode.LEASE_VOID), "message": "", "traceback": ""})
+        elif header.seq == self.seq and self.cached:
+            answer = self.cached
+        elif header.seq != self.seq + 1:
+            answer = (Kind.ERROR, {"code": int(ErrorCode.OUT_OF_ORDER), "message": "", "traceback": ""})
+        else:
+            self.world.monitor.ran(self.identity, header)
+            self.seq = header.seq
+            answer = self.cached = (Kind.REPLY, {"seq": header.seq})
+        self.world.post(self.identity, *answer, header=header)
+
+
+class Keeper:
+    """A model keeper: heartbeats, and the news of its host."""
+
+    def __init__(self, world, name, profile):
+        self.world, self.identity, self.profile, self.alive = world, name.encode(), profile, True
+        self.hosts, self.host, self.beat_at = 0, None, world.now
+        self.launch()
+        self.say(Kind.READY, heartbeat=1.0, name=name, pid=1, version="0")
+
+    def launch(self):
+        self.hosts += 1
+        self.host = self.world.join(Host(self.world, self, self.hosts))
+
+    def say(self, kind, **more):
+        host = self.host.identity.decode() if self.host else ""
+        self.world.post(self.identity, kind, {"worker": self.identity.decode(), "host": host, **more})
+
+    def take(self, message):
+        if message.header.kind is Kind.WHO:
+            self.say(Kind.READY, heartbeat=1.0, name="w", pid=1, version="0")
+
+    def due(self, now):
+        if now >= self.beat_at:
+            self.beat_at = now + 1.0
+            self.say(Kind.HEARTBEAT, progress={"tick": 1})
+
+    def lose_host(self):
+        if self.host:
+            self.world.leave(self.host)
+            self.say(Kind.LOST, reason="killed", code=int(ErrorCode.WORKER_LOST), log="")
+            self.launch()
+
+    def die(self, goodbye):
+        self.world.leave(self.host)
+        if goodbye:
+            self.say(Kind.GOODBYE, reason="drained")
+        self.world.leave(self)
+
+
+class Client:
+    """A model client: takes groups, steps them, keeps them alive or falls silent, gives them back or dies."""
+
+    def __init__(self, world, name):
+        self.world, self.name, self.identity, self.alive = world, name, name.encode(), True
+        self.leases = {}  # name -> [epoch, last seq sent]
+        self.pending = {}  # request -> (message, sent at)
+        self.keepalive_at, self.silent = world.now, False
+
+    def ask(self, kind, body, lease="", epoch=0, seq=0):
+        self.world.requests += 1
+        number = self.world.requests
+        self.pending[number] = (Message(Header(kind, number, lease, epoch, seq, 10.0), encode(body)), self.world.now)
+        self.world.send(self.identity, self.pending[number][0])
+        return number
+
+    def acquire(self, n, wait, profile=""):
+        label = f"{self.name}/{self.world.requests + 1}"
+        self.world.monitor.wanted[label] = n
+        return self.ask(Kind.ACQUIRE, {"n": n, "wait": wait, "client": self.name, "label": label, "profile": profile})
+
+    def act(self, rng):
+        asking = {message.header.kind for message, _ in self.pending.values()}
+        if not self.leases and Kind.ACQUIRE not in asking:
+            self.acquire(rng.randint(1, 3), rng.choice([0.0, 2.0, 20.0]), rng.choice(["", "", "a", "b"]))
+        elif self.leases and rng.random() < 0.9:
+            name = rng.choice(sorted(self.leases))
+            if sum(message.header.lease == name for message, _ in self.pending.values()) < rng.choice([1, 1, 3, 6]):
+                self.step(name, stale=rng.random() < 0.05)
+        elif self.leases:
+            self.give_back(list(self.leases))
+
+    def step(self, name, stale=False):
+        lease = self.leases[name]
+        if stale:
+            self.world.monitor.stale.add(self.ask(Kind.STEP, {}, name, lease[0] - 1, lease[1] + 1))
+        else:
+            lease[1] += 1
+            self.ask(Kind.STEP, {}, name, lease[0], lease[1])
+
+    def give_back(self, names):
+        self.ask(Kind.RELEASE, {"leases": names})
+        for name in names:
+            self.leases.pop(name, None)
+
+    def take(self, message):
+        header = message.header
+        if header.kind not in ANSWERS or header.request not in self.pending:
+            return
+        asked = self.pending.pop(header.request)[0].header
+        body = decode(message.body)
+        if header.kind is Kind.ERROR and asked.lease and header.request not in self.world.monitor.stale:
+            if body["code"] == ErrorCode.BUSY or (self.leases.pop(asked.lease, None) and body["code"] == ErrorCode.OUT_OF_ORDER):
+                self.give_back([asked.lease])
+        elif header.kind is Kind.REPLY and asked.kind is Kind.ACQUIRE:
+            for one in body["leases"]:
+                require(
+                    self.world.monitor.told.get(one["lease"]) == self.name, f"{one['lease']} was told to {self.name}, not granted to it"
+                )
+                self.leases[one["lease"]] = [one["epoch"], 0]
+            self.check_group(body["leases"])
+
+    def check_group(self, leases):
+        keepers = [self.world.keepers.get(one["worker"].encode()) for one in leases]
+        require(len({one["worker"] for one in leases}) == len(leases), "a group with one worker twice")
+        require(len({keeper.profile for keeper in keepers if keeper}) <= 1, "a group of two profiles")
+
+    def due(self, now):
+        """Keep alive; send again what seems lost, once; then give it up."""
+        if now >= self.keepalive_at and not self.silent:
+            self.keepalive_at = now + TTL / 5
+            self.world.post(self.identity, Kind.KEEPALIVE, {"client": self.name, "leases": list(self.leases)})
+        for number, (message, at) in list(self.pending.items()):
+            if now - at > 30.0 and self.world.faults.drop:
+                del self.pending[number]
+                if message.header.lease in self.leases:
+                    self.give_back([message.header.lease])
+                elif message.header.kind in (Kind.ACQUIRE, Kind.RELEASE):
+                    self.pending[number] = (message, now)
+                    self.world.send(self.identity, message)
+
+    def broker_lost(self):
+        """What was on its way is lost: steps are sent again, under new numbers."""
+        lost, self.pending = self.pending, {}
+        self.world.monitor.forgiven |= {(self.identity, number) for number in lost}
+        for message, _ in lost.values():
+            header = message.header
+            if header.kind in TO_HOST and header.lease in self.leases and header.request not in self.world.monitor.stale:
+                self.ask(header.kind, {}, header.lease, header.epoch, header.seq)

@@ -1,0 +1,79 @@
+"""The watcher of a simulated farm (farmsim.py): sees what the broker takes and sends and what hosts execute, and knows the promises.
+
+It looks from outside only: at messages, never into the broker's tables. A broken promise of docs/protocol.md raises Violation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from b2d_zmq.codec import decode
+from b2d_zmq.errors import ErrorCode
+from b2d_zmq.protocol import ANSWERS, REQUESTS, TO_HOST, Kind
+
+
+class Violation(AssertionError):
+    """A promise of the protocol was broken."""
+
+
+def require(condition, text):
+    """Raise Violation with this text unless the condition holds."""
+    if not condition:
+        raise Violation(text)
+
+
+class Monitor:
+    """Sees every message that the broker takes or sends, and every step that is executed."""
+
+    def __init__(self):
+        self.executed = set()
+        self.asked, self.answered = Counter(), Counter()  # by (identity, request)
+        self.wanted = {}  # label of an ACQUIRE -> n
+        self.forgiven = set()  # requests whose broker was restarted
+        self.stale = set()  # requests with an old epoch
+        self.told = {}  # lease -> the client that was told of it
+        self.at_host = {}  # host -> the (lease, epoch, seq) that it is at
+        self.served = set()  # labels of ACQUIREs that were granted
+        self.steps = 0
+
+    def took(self, sender, message):
+        if message.header.kind in REQUESTS:
+            self.asked[sender, message.header.request] += 1
+        if message.header.kind in ANSWERS and self.at_host.get(sender) == message.header[2:5]:
+            del self.at_host[sender]
+
+    def sent(self, batch):
+        grants = {}
+        for to, message in batch:
+            header = message.header
+            if header.kind in ANSWERS:
+                self._answer((to, header.request), message)
+            elif header.kind is Kind.GRANT:
+                grants.setdefault(decode(message.body)["label"], set()).add((to, header.lease))
+            elif header.kind in TO_HOST:
+                require(header.request not in self.stale, f"a job of an old epoch of {header.lease} was forwarded")
+                require(self.at_host.get(to, header[2:5]) == header[2:5], f"{to} was given a job while it had one")
+                self.at_host[to] = header[2:5]
+        for label, given in grants.items():
+            new = {grant for grant in given if grant[1] not in self.told}
+            if new:
+                require(len({host for host, _ in new}) == self.wanted[label], f"{label}: {len(new)} granted, {self.wanted[label]} wanted")
+                require(label not in self.served, f"{label} was granted twice")
+                self.served.add(label)
+                self.told.update((lease, label.split("/")[0]) for _, lease in new)
+
+    def ran(self, host, header):
+        job = (header.lease, header.epoch, header.seq)
+        require(job not in self.executed, f"{job} was executed twice")
+        require(header.request not in self.stale, f"{job} came through although its epoch is old")
+        self.executed.add(job)
+        self.steps += 1
+
+    def _answer(self, key, message):
+        self.answered[key] += 1
+        require(self.answered[key] <= self.asked[key], f"request {key} was answered {self.answered[key]} times, asked {self.asked[key]}")
+        if key[1] in self.stale:
+            code = decode(message.body).get("code")
+            require(
+                code in (ErrorCode.LEASE_VOID, ErrorCode.WORKER_LOST, ErrorCode.BUSY), f"a job of an old epoch was answered with {code}"
+            )
