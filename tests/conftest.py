@@ -54,12 +54,15 @@ def leaves_nothing(monkeypatch):
 
 @pytest.fixture
 def farm(leaves_nothing, tmp_path, request):
-    """A factory of farms: ``farm(workers=2, sensors="state", heartbeat=0.1, backend="faulty:Counts")``; closed at the end."""
+    """A factory of farms: ``farm(workers=2, sensors="state", backend="faulty:Counts")``; closed at the end.
+
+    The heartbeat is 0.25 s unless told otherwise: quick, and yet a busy machine does not miss four of them in a row.
+    """
     farms = []
 
     def start(workers=1, **options):
         folder = tmp_path / f"farm{len(farms)}"
-        settings = {"sensors": "state", "heartbeat": 0.1, "log_dir": folder, "start_timeout": 60.0, **options}
+        settings = {"sensors": "state", "heartbeat": 0.25, "log_dir": folder, "start_timeout": 60.0, **options}
         farms.append(LocalFarm(workers=workers, **settings))
         return farms[-1]
 

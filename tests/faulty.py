@@ -109,10 +109,10 @@ class Killed(Counts):
 
 
 class Slow(Counts):
-    """Takes half a second for each step."""
+    """Takes a second for each step."""
 
     def step(self, action, ticks=1):
-        threading.Event().wait(0.5)
+        threading.Event().wait(1.0)
         return super().step(action, ticks)
 
 

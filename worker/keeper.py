@@ -214,6 +214,7 @@ class Keeper:
     def _beat(self, now: float) -> None:
         if self._announced:
             self._send(Kind.HEARTBEAT, {**self._names(), "progress": self._progress(now)})
+        # at least a second: with quick heartbeats a broker that is busy for a moment is not away
         if self._heard is not None and now - self._heard > max(SILENCE * self._plan.heartbeat, 1.0):
             self._heard = None
             log.warning("worker %s does not hear a broker at %s; it goes on trying", self._plan.worker, self._plan.endpoint)

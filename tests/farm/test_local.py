@@ -44,7 +44,7 @@ def test_two_workers_work_side_by_side(farm):
 
 
 def test_a_lost_host_is_told_at_once_and_its_worker_comes_back(farm):
-    started = farm(backend="faulty:Killed", heartbeat=0.2)
+    started = farm(backend="faulty:Killed")
     with Client(started.endpoint) as client:
         (lease,) = client.acquire(1)
         job(client, lease, 1, Kind.RESET, RESET).result()
@@ -56,7 +56,7 @@ def test_a_lost_host_is_told_at_once_and_its_worker_comes_back(farm):
 
 
 def test_a_hanging_host_is_ended_and_its_worker_comes_back(farm):
-    started = farm(backend="faulty:Hangs", heartbeat=0.1)
+    started = farm(backend="faulty:Hangs")
     with Client(started.endpoint) as client:
         (lease,) = client.acquire(1)
         job(client, lease, 1, Kind.RESET, RESET).result()
@@ -67,7 +67,7 @@ def test_a_hanging_host_is_ended_and_its_worker_comes_back(farm):
 
 
 def test_a_lost_keeper_expires(farm):
-    started = farm(workers=2, backend="faulty:Slow", heartbeat=0.1)
+    started = farm(workers=2, backend="faulty:Slow")
     with Client(started.endpoint) as client:
         (lease,) = client.acquire(1)
         host = job(client, lease, 1, Kind.RESET, RESET).result()["info"]["pid"]
@@ -88,7 +88,7 @@ def test_a_drained_worker_says_goodbye_before_it_expires(farm):
 
 
 def test_a_broker_that_restarts_takes_up_the_leases_of_its_workers(farm, tmp_path):
-    started = farm(workers=2, backend="faulty:Slow", heartbeat=0.1)
+    started = farm(workers=2, backend="faulty:Slow")
     command = [str(Path(sys.executable).parent / "b2d-broker"), "--bind", started.endpoint]
     with Client(started.endpoint) as client:
         (lease,) = client.acquire(1)

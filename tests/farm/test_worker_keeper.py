@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 import numpy as np
@@ -147,10 +148,10 @@ def _reached(worker, host):
 def test_a_silent_broker_is_said_once(bench):
     worker = bench()
     worker.attached()
-    endpoint = worker.endpoint
     worker.router.close(0)
     until(lambda: "does not hear a broker" in worker.log.read_text())
     worker.router = until(worker._bind_again)
     worker.expect(Kind.HEARTBEAT)
     until(lambda: worker.expect(Kind.HEARTBEAT) and "hears the broker" in worker.log.read_text())
-    assert worker.log.read_text().count(f"does not hear a broker at {endpoint}") == 1
+    said = re.findall("does not hear a broker|hears the broker", worker.log.read_text())
+    assert said[:2] == ["does not hear a broker", "hears the broker"]
