@@ -89,7 +89,7 @@ class RouteFollower:
         comfort = 2.0 * math.sqrt(manner.accelerating * manner.braking)
         wish = manner.distance + max(0.0, speed * manner.headway + speed * closing / comfort)
         if gap < manner.distance - 0.5 and closing > -0.5:
-            return -self.car.brake
+            return -math.inf
         return min(free, manner.accelerating * (1.0 - (wish / max(gap, 0.1)) ** 2))
 
     def _halt(self, speed: float, stop: float) -> float:
@@ -98,7 +98,7 @@ class RouteFollower:
             return math.inf
         room = stop - self.manner.stop_short
         if room <= 0.1:
-            return -self.car.brake
+            return -math.inf
         needed = speed * speed / (2.0 * room)
         creep = 1.5 * (math.sqrt(2.0 * 0.6 * self.manner.braking * room) - speed)
         return -1.05 * needed if needed > 0.8 * self.manner.braking else creep

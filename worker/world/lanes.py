@@ -125,7 +125,7 @@ def _placed(
     edge = driving[-1][0] / 2.0 - sum(width for width, _, _ in strips)
     lanes = []
     for width, direction, kind in strips + [(width, 0, kind) for width, kind in right]:
-        lanes.append(Lane(edge + width / 2.0, width, direction, kind))
+        lanes.append(Lane(round(edge + width / 2.0, 6) + 0.0, width, direction, kind))
         edge += width
     return tuple(lanes)
 

@@ -9,15 +9,17 @@ Rule: plain Python floats throughout, since + - * / and sqrt give the same bits 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from statistics import median
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import Iterable, List, NamedTuple, Sequence, Tuple
 
 from b2d_zmq.errors import InvalidRouteFile
 
 STEP = 0.5  # metres between two points of the line
 STIFFNESS = 16.0  # weight of bending against distance: waves shorter than about 15 m are taken for noise
 TIGHTEST = 1.0 / 6.5  # 1/m: a car with a turning radius of 5.8 m follows this with some room
-IMPOSSIBLE = 1.0 / 4.5  # 1/m: tighter than this is refused
+ROUNDS = 24  # of loosening: each halves the pull
+SHORTEST = 4.0  # metres: less than a car's length is no route
 JUMP = 10.0  # metres between two waypoints that make a jump, when they stand closer elsewhere
 
 Point = Tuple[float, float, float]
@@ -71,7 +73,7 @@ class Line(NamedTuple):
 
 
 def trace(waypoints: Sequence[Sequence[float]]) -> Line:
-    """The line through waypoints [N, 3]. Raises InvalidRouteFile where no car could follow."""
+    """The line through waypoints [N, 3]. It may still be too tight for a car. Raises InvalidRouteFile where it leads nowhere."""
     places = _distinct([(float(p[0]), float(p[1]), float(p[2])) for p in waypoints])
     gaps = [_distance(a, b) for a, b in zip(places, places[1:])]
     wide = max(JUMP, 3.0 * median(gaps))
@@ -116,11 +118,23 @@ def _shifts(places: List[Point], jumps: List[int]) -> List[Shift]:
     found: List[Shift] = []
     index = 2
     while index < len(places) - 5:
-        shift = next((s for width in (1, 2, 3) for s in [_shift(places, jumps, index, index + width)] if s), None)
+        shift = _first(_shift(places, jumps, index, index + width) for width in (1, 2, 3))
+        while shift and (tighter := _first(_shift(places, jumps, *ends) for ends in _within(shift))):
+            shift = tighter
         if shift:
             found.append(shift)
         index = shift.last if shift else index + 1
     return found
+
+
+def _within(shift: Shift) -> List[Tuple[int, int]]:
+    """The same step one waypoint shorter, from either end."""
+    ends = [(shift.first + 1, shift.last), (shift.first, shift.last - 1)]
+    return ends if shift.last - shift.first > 1 else []
+
+
+def _first(shifts: Iterable[Shift | None]) -> Shift | None:
+    return next((shift for shift in shifts if shift), None)
 
 
 def _shift(places: List[Point], jumps: List[int], first: int, last: int) -> Shift | None:
@@ -186,27 +200,29 @@ def _soften_shifts(knots: List[Knot], shifts: List[Shift]) -> List[Knot]:
 def _fit(knots: List[Knot]) -> Tuple[List[Point], List[Knot]]:
     """Solve, measure the way anew, solve again; then loosen whatever makes the line too tight."""
     for _ in range(2):
-        curve = _solve(knots)
-        knots = _remeasure(curve, knots)
-    for _ in range(24):
+        knots = _remeasure(_solve(knots), knots)
+    for _ in range(ROUNDS):
         curve = _solve(knots)
         bends = _bends(curve)
         step = knots[-1].at / (len(curve) - 1)
         tight = [step * j for j, bend in enumerate(bends) if abs(bend) > TIGHTEST]
         if not tight:
             return curve, knots
-        knots = [k._replace(weight=0.5 * k.weight) if any(abs(k.at - t) < 9.0 for t in tight) else k for k in knots]
-        knots = _remeasure(curve, knots)
-    if max(abs(bend) for bend in bends) > IMPOSSIBLE:
-        raise InvalidRouteFile(
-            f"this route turns too tightly for a car about {tight[0]:.0f} m from its start; space its waypoints along a road"
-        )
+        knots = _remeasure(curve, [k._replace(weight=0.5 * k.weight) if _near(k.at, tight, 9.0) else k for k in knots])
     return curve, knots
+
+
+def _near(at: float, places: List[float], reach: float) -> bool:
+    """Whether one of the sorted places is within reach."""
+    index = bisect_left(places, at - reach)
+    return index < len(places) and places[index] <= at + reach
 
 
 def _remeasure(curve: List[Point], knots: List[Knot]) -> List[Knot]:
     along = _lengths(curve)
     end = knots[-1].at
+    if along[-1] < SHORTEST:
+        raise InvalidRouteFile("this route turns back on itself and leads nowhere; give waypoints along a road")
     return [knot._replace(at=_lookup(along, knot.at, len(curve), end)) for knot in knots]
 
 
@@ -296,7 +312,7 @@ def _resample(curve: List[Point]) -> Tuple[List[Point], List[float]]:
     for k in range(int(along[-1] / STEP) + 1):
         while j < len(curve) - 2 and along[j + 1] <= k * STEP:
             j += 1
-        u = (k * STEP - along[j]) / (along[j + 1] - along[j])
+        u = (k * STEP - along[j]) / max(along[j + 1] - along[j], 1e-9)
         x, y, z = (_cubic(u, *four) for four in zip(*padded[j : j + 4]))
         points.append((x, y, z))
     return points, along

@@ -14,6 +14,8 @@ from typing import Any, List, Sequence, Tuple
 
 import numpy as np
 
+from b2d_zmq.errors import InvalidRouteFile
+
 from ..routes import Route
 from . import line
 from .lanes import Junction, Lane, control_of, junction_at, lanes_of, speed_limit_of, town_kind_of
@@ -23,6 +25,7 @@ __all__ = ["MARGIN", "SPACING", "Junction", "Lane", "LaneChange", "Road", "build
 MARGIN = 120.0  # metres of road before the start and beyond the goal
 SPACING = line.STEP  # metres between two samples of the reference line
 GRID = 2.0**24  # samples are rounded to 1/GRID, where the last bits of atan2 and cos are forgotten
+IMPOSSIBLE = 1.0 / 4.5  # 1/m: tighter than this is refused
 APPROACH = 5.0  # metres before and behind a junction where the line has its own heading, not the turn's
 WINDOW = 16  # samples on either side of a hint: 8 m, further than any car gets within a tick
 
@@ -151,7 +154,17 @@ def build(route: Route, seed: int) -> Road:
         speed_limit=speed_limit_of(route, kind),
         lane_changes=tuple(LaneChange(*shift) for shift in traced.shifts),
     )
+    _check(road)
     return _with_junctions(road, route, seed, traced.jumps)
+
+
+def _check(road: Road) -> None:
+    """Refuse a road that no car could follow; its waypoints were no road's."""
+    worst = int(np.abs(road.curvature).argmax())
+    if abs(float(road.curvature[worst])) > IMPOSSIBLE:
+        raise InvalidRouteFile(
+            f"this route turns too tightly for a car {float(road.s[worst]):.0f} m from its start; give waypoints along a road"
+        )
 
 
 def _with_junctions(road: Road, route: Route, seed: int, jumps: Sequence[Tuple[float, float]]) -> Road:
