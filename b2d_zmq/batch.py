@@ -37,6 +37,13 @@ def _stack(space: spaces.Space[Any], observations: Sequence[Any]) -> Any:
     return result
 
 
+def member(batch: Any, i: int) -> Any:
+    """Observation ``i`` of a batch: views without the leading dimension."""
+    if isinstance(batch, Mapping):
+        return {key: member(part, i) for key, part in batch.items()}
+    return batch[i]
+
+
 def gather_infos(infos: Sequence[Mapping[str, Any] | None]) -> Dict[str, Any]:
     """Gymnasium's form of the infos of n sub-environments: key -> array [n], ``_key`` -> bool [n], who has it; dicts nest.
 

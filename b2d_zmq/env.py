@@ -225,6 +225,11 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         else:
             self.last_observation, self.last_info = None, {}
 
+    @property
+    def holds_worker(self) -> bool:
+        """Whether a worker is held here now."""
+        return self._session is not None
+
     def lend(self) -> Session:
         """Hand over the worker that is held here, or a new one; until ``adopt`` or reset this environment has none."""
         self._require_no_group("lend")

@@ -141,14 +141,15 @@ class BranchGroup:
     def poll(self) -> float:
         """Take the set-up as far as it goes without waiting, and give the share that is done; 1.0 means ready."""
         self._require_open()
-        while (self._rounds or self._flight) and all(pending.done() for _, pending in self._flight):
+        while True:
+            done = [pending.done() for _, pending in self._flight]
+            if not all(done) or not (self._rounds or self._flight):
+                return 1.0 - (sum(map(len, self._rounds)) + done.count(False)) / self.n
             self._gather(self._flight, self._finish_restore)
             self._flight = self._scatter(self._rounds.pop(0), self._send_restore) if self._rounds else []
             if not (self._rounds or self._flight):
                 self._initial = [branch.outcome for branch in self._branches]
                 self._raise_if_all_lost()
-        waiting = sum(map(len, self._rounds)) + sum(not pending.done() for _, pending in self._flight)
-        return 1.0 - waiting / self.n if self._rounds or self._flight else 1.0
 
     def step(self, actions: Any) -> GroupStep:
         """One step of every branch that goes on: ``actions`` f32 [G, A]; sent to all before any is waited for."""

@@ -23,6 +23,18 @@ LOSSES: Tuple[Type[B2DError], ...] = (WorkerLost, LeaseVoid, SimulatorError)
 """The errors after which a branch has no simulator to go on with."""
 
 
+class Seconds(float):
+    """A measured time. Any two are equal: how long a simulator took is no part of an episode, so infos of the same step are the same."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Seconds) or float.__eq__(self, other) is True
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = float.__hash__
+
+
 class Outcome(NamedTuple):
     """What one reset, restore or step gave; ``simulator_seconds`` is what the simulator itself took."""
 
@@ -168,7 +180,7 @@ def annotate(outcome: Outcome, steps: int, reward: float, worker: str) -> Dict[s
         "episode_reward": reward,
         "digest": outcome.digest,
         "tick": outcome.tick,
-        "simulator_seconds": outcome.simulator_seconds,
+        "simulator_seconds": Seconds(outcome.simulator_seconds),
         "worker": worker,
     }
 
