@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -73,6 +75,13 @@ def test_a_lifeline_is_cut_when_its_parent_lets_go():
 def test_exits_are_told_in_words():
     assert describe_exit(3) == "exit code 3"
     assert describe_exit(-9) == "signal SIGKILL"
+
+
+def test_a_keeper_imports_no_simulator():
+    code = "import sys, worker.cli; print([name for name in sys.modules if name.startswith(('cv2', 'carla', 'worker.'))])"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "worker.keeper" in told
+    assert not any(name in told for name in ("cv2", "carla", "worker.host", "worker.backends", "worker.world"))
 
 
 @pytest.mark.parametrize(
