@@ -26,6 +26,7 @@ MARGIN = 120.0  # metres of road before the start and beyond the goal
 SPACING = line.STEP  # metres between two samples of the reference line
 GRID = 2.0**24  # samples are rounded to 1/GRID, where the last bits of atan2 and cos are forgotten
 IMPOSSIBLE = 1.0 / 4.5  # 1/m: tighter than this is refused
+SHORTEST_JUNCTION = 5.0  # metres
 APPROACH = 5.0  # metres before and behind a junction where the line has its own heading, not the turn's
 WINDOW = 16  # samples on either side of a hint: 8 m, further than any car gets within a tick
 
@@ -171,6 +172,8 @@ def _with_junctions(road: Road, route: Route, seed: int, jumps: Sequence[Tuple[f
     control = control_of(route, seed, road.town_kind)
     found = []
     for enter, leave in jumps:
+        if leave - enter < SHORTEST_JUNCTION:  # loosening has drawn the line together
+            continue
         x, y, _, yaw = road.pose(np.array([enter - APPROACH, (enter + leave) / 2.0, leave + APPROACH]))
         places = [(float(x[k]), float(y[k]), float(yaw[k])) for k in range(3)]
         junction = junction_at((enter, leave), places, road.lanes, road.town_kind, control)
