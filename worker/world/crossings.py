@@ -12,6 +12,7 @@ from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
+from .ego import snap
 from .road import Junction, Road
 
 START, END, RASTER = -90.0, 70.0, 0.5  # metres: where paths begin and end, and how finely their projection is tabled
@@ -104,7 +105,7 @@ def _merge(road: Road, junction: Junction, origin: str, u: Any, s: Any, d: Any, 
     for at in np.flatnonzero(beyond & (np.abs(u) < _HORIZON) & (np.abs(d) < 12.0)):
         heading = float(road.pose(float(s[at]), 0.0)[3])
         if way * math.cos(heading - yaw) > 0.9:
-            lanes = [lane.offset for lane in road.lanes if lane.direction == way and lane.kind == "driving"]
+            lanes = [snap(lane.offset) for lane in road.lanes if lane.direction == way and lane.kind == "driving"]
             if not lanes:
                 break
             return float(u[at]), way, min(lanes, key=lambda offset: abs(offset - float(d[at])))

@@ -5,7 +5,7 @@ All chance is used up here, from one seeded generator.
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 from .crossings import START, Path
 from .crowd import CAR, CROSS, LANE, STILL, TRUCK, VAN, WALKER, Cast
@@ -17,18 +17,30 @@ _APART = 24.0  # metres between two vehicles of a lane, at least
 _MOST = 24  # background vehicles, whatever the density
 
 
-def populate(cast: Cast, road: Road, paths: Sequence[Path], density: float, clear: Tuple[float, float]) -> None:
-    """Cast the background; ``density`` 1 is a usual day, and no vehicle starts in the ego's lane at s within ``clear`` (metres)."""
+class Wishes(NamedTuple):
+    """What a scenario asks of the background, so that it can be played and solved."""
+
+    clear: Tuple[float, float] = (0.0, 0.0)  # s between which the ego's lane starts empty
+    oncoming: int = _MOST  # oncoming vehicles, at most; few of them come in one group, so that there are gaps
+    crossing: bool = True  # whether there is crossing traffic
+
+
+def populate(cast: Cast, road: Road, paths: Sequence[Path], density: float, wishes: Wishes) -> None:
+    """Cast the background; ``density`` 1 is a usual day, 0 nobody."""
     wanted = min(_MOST, round(density * (7.0 + road.length / 40.0)))
-    spots = _spots(cast, road, clear)
+    spots = _spots(cast, road, wishes.clear)
     cast.rng.shuffle(spots)
     spots.sort(key=lambda spot: spot[2] > road.length + 40.0 or spot[2] < -60.0)  # where the ego sees them, first
+    if wishes.oncoming < _MOST:
+        group = sorted((spot for spot in spots if spot[0] < 0), key=lambda spot: spot[2])[-wishes.oncoming :]
+        spots = group + [spot for spot in spots if spot[0] > 0]
     for way, offset, s in spots[:wanted]:
         look = cast.rng.choice(_LOOKS)
         cruise = road.speed_limit * cast.rng.uniform(0.75, 1.0)
         cast.add(look, LANE, s, offset, 0.8 * cruise, way=way, cruise=cruise, pause=cast.rng.uniform(0.0, 6.0))
     if density > 0.0:
-        _cross(cast, road, paths)
+        if wishes.crossing:
+            _cross(cast, road, paths)
         _park(cast, road, density)
         _stroll(cast, road, density)
 
@@ -40,7 +52,7 @@ def _spots(cast: Cast, road: Road, clear: Tuple[float, float]) -> List[Tuple[int
         for offset in usable_lanes(road, way):
             s = -MARGIN + 10.0 + cast.rng.uniform(0.0, _APART)
             while s < road.length + MARGIN - 10.0:
-                own = offset == 0.0 and way > 0
+                own = abs(offset) < 0.1 and way > 0
                 if not (own and (-_APART < s < 18.0 or clear[0] < s < clear[1])) and not _in_junction(road, s):
                     spots.append((way, offset, s))
                 s += _APART * cast.rng.uniform(1.0, 2.2)
@@ -53,6 +65,8 @@ def _in_junction(road: Road, s: float) -> bool:
 
 def _cross(cast: Cast, road: Road, paths: Sequence[Path]) -> None:
     for index, path in enumerate(paths):
+        if path.origin == "ahead":
+            continue  # it would cross the others' way; only scenarios use it
         cruise = min(road.speed_limit, 11.0) * cast.rng.uniform(0.7, 1.0)
         pause = cast.rng.uniform(5.0, 11.0)
         cast.add(cast.rng.choice(_LOOKS), CROSS, START + cast.rng.uniform(0.0, 45.0), 0.0, cruise, path=index, cruise=cruise, pause=pause)

@@ -14,6 +14,7 @@ from .crossings import Path
 from .crowd import Crowd
 from .ego import Ego
 from .expert import Expert
+from .placing import Wishes
 from .road import Road
 
 WAITING, RUNNING, DONE = range(3)
@@ -32,10 +33,20 @@ class Plot:
         self.kind = kind  # Bench2Drive's type
         self.trigger = trigger  # s at which it starts
         self.clear: Tuple[float, float] = (0.0, trigger + 60.0)  # s between which the ego's lane starts empty
+        self.oncoming = 24  # oncoming vehicles of the background, at most
+        self.crossing = True  # whether the background crosses the junctions
         self.patches: List[Tuple[float, float, float]] = []  # slippery places: s, d, radius
+
+    @property
+    def wishes(self) -> Wishes:
+        """What it asks of the background."""
+        return Wishes(self.clear, self.oncoming, self.crossing)
 
     def start(self, stage: Stage) -> None:
         """The ego has come to the trigger."""
+
+    def wait(self, stage: Stage) -> None:
+        """One tick before that."""
 
     def run(self, stage: Stage) -> bool:
         """One tick of it; True when it is over."""
@@ -72,6 +83,8 @@ class Stage:
         if self.phase == WAITING and ego.s >= self.plot.trigger - 2.0:
             self.phase, self.begun = RUNNING, tick
             self.plot.start(self)
+        if self.phase == WAITING:
+            self.plot.wait(self)
         if self.phase == RUNNING and self.plot.run(self):
             self.phase = DONE
 

@@ -13,7 +13,7 @@ import numpy as np
 from .actors import ActorKind
 from .crossings import END, START, Path
 from .crowd import CROSS, LANE, WALK, Crowd
-from .ego import DT
+from .ego import DT, snap
 from .motion import Motion
 from .road import MARGIN, SPACING, Road
 from .signals import GREEN, RED, YELLOW, Signals
@@ -35,8 +35,8 @@ class Traffic:
         self.lanes = {way: usable_lanes(road, way) for way in (1, -1)}
         self._edge = max(abs(lane.offset) + 0.5 * lane.width for lane in road.lanes if lane.kind == "driving")
 
-    def step(self, ego_along: float, x: Any, y: Any, tick: int) -> None:
-        """One tick of everybody but the ego, whose speed along the road is given; x and y are the actors' last places in the world."""
+    def step(self, ego_along: float, x: Any, y: Any, yaw: Any, tick: int) -> None:
+        """One tick of everybody but the ego, whose speed along the road is given; x, y and yaw are the actors' last places in the world."""
         c = self.crowd
         shown = c.visible != 0
         lane, cross = (np.flatnonzero(shown & (c.mode == mode)) for mode in (LANE, CROSS))
@@ -44,7 +44,7 @@ class Traffic:
         open_ = np.zeros(len(c), bool)
         if len(cross):
             open_[cross] = [self.may_cross(row, tick, ego_along) for row in cross]
-            acceleration[cross] = self._crossing(cross, open_[cross], x, y)
+            acceleration[cross] = self._crossing(cross, open_[cross], x, y, yaw)
         if len(lane):
             acceleration[lane] = self._following(lane, ego_along, open_, tick)
         self.motion.advance(acceleration)
@@ -131,7 +131,7 @@ class Traffic:
         last = junction.leave + np.where(c.way < 0, reach, 0.0)
         return bool((on_road & (c.s > first) & (c.s < last)).any())
 
-    def _crossing(self, rows: Any, open_: Any, x: Any, y: Any) -> Any:
+    def _crossing(self, rows: Any, open_: Any, x: Any, y: Any, yaw: Any) -> Any:
         """IDM acceleration of those on crossing paths, in the frame of each one's own path."""
         c, m = self.crowd, self.motion
         path = c.path[rows]
@@ -139,8 +139,9 @@ class Traffic:
         dx, dy = x[None, :] - x[rows, None], y[None, :] - y[rows, None]
         ahead, aside = dx * cos + dy * sin, np.abs(dy * cos - dx * sin)
         same = (c.mode == CROSS)[None, :] & (c.path[None, :] == path[:, None])
-        reach = np.where(same, 0.5 * c.length, 0.5 * (c.length + c.width) * 0.7)
-        half = np.where(same, 0.5 * c.width, 0.5 * (c.length + c.width) * 0.7)
+        tx, ty = np.cos(yaw)[None, :], np.sin(yaw)[None, :]
+        dot, cross = np.abs(tx * cos + ty * sin), np.abs(ty * cos - tx * sin)
+        reach, half = 0.5 * (c.length * dot + c.width * cross), 0.5 * (c.length * cross + c.width * dot) + _SIDE
         inside = (aside < 0.5 * c.width[rows, None] + half) & (ahead > 0.0) & (c.solid & (c.visible != 0))[None, :]
         inside[:, 0] &= ~c.blind[rows]
         room = np.where(inside, ahead - 0.5 * c.length[rows, None] - reach, _FAR)
@@ -232,5 +233,5 @@ def _pace(road: Road, way: int) -> Any:
 def usable_lanes(road: Road, way: int) -> List[float]:
     """Offsets of the driving lanes of that way, left to right, that no bend folds up."""
     tightest = [(float(road.curvature.max())), float(road.curvature.min())]
-    lanes = [lane.offset for lane in road.lanes if lane.direction == way and lane.kind == "driving"]
-    return [offset for offset in lanes if min(1.0 - offset * k for k in tightest) > 0.35 or offset == 0.0]
+    lanes = [snap(lane.offset) for lane in road.lanes if lane.direction == way and lane.kind == "driving"]
+    return [offset for offset in lanes if min(1.0 - offset * k for k in tightest) > 0.35 or abs(offset) < 0.1]

@@ -25,7 +25,7 @@ from .crowd import Cast, Crowd
 from .ego import HEIGHT, LENGTH, MASS, WIDTH, Car, Ego, car_of, drive, hit, snap, view
 from .expert import Expert, Hazard
 from .motion import Motion
-from .placing import populate
+from .placing import Wishes, populate
 from .scenarios import plot_of
 from .script import Stage
 from .signals import Signals
@@ -65,7 +65,7 @@ class World:
         cast = Cast(rng)
         plot = plot_of(route, self.road, self._paths, cast) if scenario else None
         self.signals = Signals(self.road, rng, plot.arrival if plot else "")
-        populate(cast, self.road, self._paths, traffic, plot.clear if plot else (0.0, 0.0))
+        populate(cast, self.road, self._paths, traffic, plot.wishes if plot else Wishes())
         self.crowd = Crowd(cast, (LENGTH, WIDTH, HEIGHT))
         self.actors = self.crowd.actors()
         self._motion = Motion(self.road, self.crowd, self._paths, Lights.HEAD if weathers.daylight(weather) < 0.45 else Lights.OFF)
@@ -95,7 +95,7 @@ class World:
         self._look(before.s)
         self._seat()
         along = self.ego.speed * math.cos(self.heading_error)
-        self._traffic.step(along, self.actors.x, self.actors.y, self.tick)
+        self._traffic.step(along, self.actors.x, self.actors.y, self.actors.yaw, self.tick)
         self._stage.act(self.ego, self.tick)
         self._settle()
         collision, other, impulse = self._collide()
@@ -168,7 +168,7 @@ class World:
         """The ego's middle came into another lane than its own, and neither the route nor an obstacle asked for it."""
         lane, before = self._lane_at(self.ego.d), self._lane
         self._lane = lane
-        if lane == before or self.road.lanes[lane].offset == 0.0:
+        if lane == before or abs(self.road.lanes[lane].offset) < 0.1:
             return False
         return not self._near_junction(self.ego) and self.expert.detour[0] == 0.0
 
