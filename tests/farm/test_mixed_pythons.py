@@ -20,7 +20,7 @@ with b2d_zmq.CarlaEnv(sys.argv[1], timeout=60) as env:
     for _ in range(20):
         env.step(np.array([0.6, 0.0, 0.0], np.float32))
     snapshot = env.snapshot()
-    with env.fork(2) as group:
+    with env.fork(2, wait=30) as group:
         identical = group.identical
         actions = np.array([[0.6, 0.0, -0.1], [0.6, 0.0, -0.1]], np.float32)
         for _ in range(20):
