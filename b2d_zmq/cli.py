@@ -98,7 +98,7 @@ def status(endpoint: str, as_json: bool, timeout: float) -> None:
 @click.option("--route", type=int, help="The id of a route in that file; without it, the first.")
 @click.option("--workers", type=click.IntRange(1, 64), help="How many workers to start; without it, one per branch.")
 @click.option("--branches", type=click.IntRange(2, 16), default=3, show_default=True, help="How many branches: the size of GRPO's group.")
-@click.option("--steps", type=click.IntRange(1, 1000), default=40, show_default=True, help="How many steps the group makes.")
+@click.option("--steps", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many steps the group makes.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The seed of the episode.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("b2d-demo"), show_default=True, help="Where the picture goes."

@@ -11,7 +11,7 @@ import hashlib
 import json
 import platform
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
 
@@ -30,12 +30,13 @@ from .sheet import Drive, Moment, Story, draw, reason, record, shown_steps, tabl
 from .version import VERSION
 
 LIVE_STEPS = 30  # after the selection
-MANOEUVRE_STEPS = 10  # of a branch; then the follower takes over
+PULSE_STEPS = 10  # for which a branch holds its steering
+MANOEUVRE_STEPS = 50  # for which it holds its throttle, the wheels straight after the pulse; then the follower takes over
 THROTTLE = 0.8
-MOST_STEER = 0.5
+MOST_STEER = 0.25
 APPROACH = (40, 240)  # the fewest and the most steps to the decision point
 MOVING = 5.0  # m/s from which steering decides something
-NEAR = 25.0  # metres to what is ahead, from which it matters
+NEAR = 25.0  # metres to a thing or a stop line ahead, from which it matters
 
 Say = Callable[[str], None]
 
@@ -49,7 +50,7 @@ class Plan:
     route: int | None = None
     workers: int | None = None
     branches: int = 3
-    steps: int = 40
+    steps: int = 50
     seed: int = 0
     sensors: str = "predecessor"
     endpoint: str | None = None
@@ -103,7 +104,7 @@ def _tell(env: CarlaEnv, plan: Plan, say: Say) -> Story:
     timings: Dict[str, float] = {}
     with _timed(timings, "reset"):
         observation, info = env.reset(seed=plan.seed, options={} if plan.route is None else {"route_id": plan.route})
-    route = np.array(info["route"], np.float64)
+    road = np.array(info["route"], np.float64), np.array(info["lanes"], np.float64)
     say(f"route {info['route_id']} in {info['town']}, scenario {info['scenario']['type']}, seed {plan.seed}")
     with _timed(timings, "approach"):
         observation, info, approach = _approach(env, observation, info)
@@ -118,8 +119,8 @@ def _tell(env: CarlaEnv, plan: Plan, say: Say) -> Story:
             branches = _step(group, plan, info, dt)
         kept = {name: getattr(group.snapshot, name) for name in ("id", "tick", "tier", "digest", "nbytes")}
         returns, advantages, chosen = group.returns.tolist(), group.advantages().tolist(), int(np.nanargmax(group.returns))
-        live = Drive("live", [replace(branches[chosen].moments[-1], frame=None)])
-        story = Story(info, plan.seed, route, approach, kept, start, branches, returns, advantages, chosen, live, timings)
+        live = Drive("live", branches[chosen].moments[-1:])
+        story = Story(info, plan.seed, *road, approach, kept, start, branches, returns, advantages, chosen, live, timings)
         say("\n" + table(story))
         with _timed(timings, "select"):
             group.select(chosen)
@@ -133,7 +134,7 @@ def _approach(env: CarlaEnv, observation: Any, info: Dict[str, Any]) -> Tuple[An
     follower, (fewest, most) = RouteFollower(), APPROACH
     path = [_place(observation)]
     for step in tqdm(range(most), desc="driving", unit="step", leave=False):
-        if step >= fewest and _speed(observation) > MOVING and info["hazard"]["gap"] < NEAR:
+        if step >= fewest and _speed(observation) > MOVING and min(info["hazard"]["gap"], info["hazard"]["stop"]) < NEAR:
             break
         observation, _, terminated, truncated, info = env.step(follower.act(observation, info))
         if terminated or truncated:
@@ -162,8 +163,10 @@ def _step(group: BranchGroup, plan: Plan, info: Mapping[str, Any], dt: float) ->
         drive.moments.append(_moment(first, 0.0, True))
     shown = shown_steps(plan.steps)
     for step in tqdm(range(1, plan.steps + 1), desc=f"{len(steers)} branches", unit="step"):
-        manoeuvre = step <= MANOEUVRE_STEPS
-        actions = [[THROTTLE, 0.0, s] if manoeuvre else f.act(o, i) for s, f, o, i in zip(steers, followers, seen, infos)]
+        if step <= MANOEUVRE_STEPS:
+            actions = [[THROTTLE, 0.0, steer if step <= PULSE_STEPS else 0.0] for steer in steers]
+        else:
+            actions = [follower.act(o, i) for follower, o, i in zip(followers, seen, infos)]
         out = group.step(np.asarray(actions, np.float32))
         seen, infos = [member(out.observations, i) for i in range(len(steers))], list(out.infos)
         for i, drive in enumerate(drives):

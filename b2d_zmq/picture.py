@@ -21,6 +21,11 @@ INK: Color = (34, 40, 49)
 FAINT: Color = (120, 128, 138)
 CHOSEN: Color = (22, 138, 82)
 LIVE: Color = (17, 17, 17)
+GROUND: Color = (214, 222, 204)
+VERGE: Color = (188, 190, 186)
+ASPHALT: Color = (132, 136, 142)
+ONCOMING: Color = (156, 160, 165)
+ROUTE: Color = (255, 236, 150)
 BRANCHES: Tuple[Color, ...] = (
     (31, 105, 190),
     (214, 93, 14),
@@ -91,21 +96,24 @@ def inner_width() -> int:
     return WIDTH - 2 * _EDGE
 
 
-def birds_eye(
-    route: Any, tracks: Sequence[Track], origin: Sequence[float], heading: float, *, size: Tuple[int, int], lane: float = 3.5
-) -> Any:
-    """Paths over the road, ``size`` = (width, height). ``route`` is [N, 2] metres, ``origin`` the fork's place, ``heading`` its yaw in
-    degrees. The scale is chosen so that every track fits, and a bar tells it; the ego's lane is drawn ``lane`` metres wide along the route.
+def birds_eye(route: Any, lanes: Any, tracks: Sequence[Track], origin: Sequence[float], heading: float, *, size: Tuple[int, int]) -> Any:
+    """Paths over the road, ``size`` = (width, height), scaled so that every track fits; a bar tells the scale.
+
+    ``route`` is the reference line [N, 2] in metres; ``lanes`` [L, 3] are the strips beside it from left to right: metres to the right of
+    the line, width, direction (1 along, -1 against, 0 none). ``origin`` is the fork's place, ``heading`` its yaw in degrees.
     """
     view = _View.fit([track.points for track in tracks], origin, heading, size)
-    canvas = np.full((size[1], size[0], 3), (221, 226, 214), np.uint8)
-    _road(canvas, view, np.asarray(route, np.float64), lane)
+    canvas = np.full((size[1], size[0], 3), GROUND, np.uint8)
+    _road(canvas, view, np.asarray(route, np.float64), np.asarray(lanes, np.float64).reshape(-1, 3))
+    dotted = [Track("route", ROUTE, route), *tracks]
+    for point in view.pixels(route):
+        cv2.circle(canvas, _point(np.clip(point, -20000, 20000)), 3, ROUTE, -1, cv2.LINE_AA)
     for track in tracks:
         _track(canvas, view, track)
     start = view.pixels(np.asarray([origin], np.float64))[0]
     cv2.circle(canvas, _point(start), 9, (255, 255, 255), -1, cv2.LINE_AA)
     cv2.circle(canvas, _point(start), 9, INK, 2, cv2.LINE_AA)
-    _legend(canvas, tracks)
+    _legend(canvas, dotted)
     _scale_bar(canvas, view.scale)
     return canvas
 
@@ -139,12 +147,20 @@ class _View:
         return (turned - np.asarray(self.middle)) * self.scale + np.asarray(self.size) / 2.0
 
 
-def _road(canvas: Any, view: _View, route: Any, lane: float) -> None:
-    pixels = view.pixels(route)
-    for metres, color in ((lane + 7.6, (196, 199, 196)), (lane + 7.0, (150, 154, 158)), (lane, (130, 134, 139))):
-        _polyline(canvas, pixels, color, max(1, round(metres * view.scale)))
-    for first, second in zip(pixels[:-1:2], pixels[1::2]):
-        _polyline(canvas, np.stack([first, second]), (245, 214, 96), 2)
+def _road(canvas: Any, view: _View, route: Any, lanes: Any) -> None:
+    along = np.gradient(route, axis=0)
+    right = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    for offset, width, direction in lanes:
+        color = ASPHALT if direction > 0 else ONCOMING if direction < 0 else VERGE
+        _polyline(canvas, view.pixels(route + offset * right), color, max(1, round(width * view.scale) + 1))
+    thick = max(1, round(0.15 * view.scale))
+    for one, other in zip(lanes[:-1], lanes[1:]):
+        edge = view.pixels(route + (one[0] + one[1] / 2) * right)
+        if one[2] == other[2] != 0:
+            for k in range(0, len(edge) - 2, 4):  # 4 m of paint, 4 m without
+                _polyline(canvas, edge[k : k + 3], (235, 235, 235), thick)
+        elif one[2] or other[2]:
+            _polyline(canvas, edge, (236, 196, 60) if one[2] * other[2] < 0 else (235, 235, 235), thick)
 
 
 def _track(canvas: Any, view: _View, track: Track) -> None:
@@ -163,7 +179,7 @@ def _track(canvas: Any, view: _View, track: Track) -> None:
 def _legend(canvas: Any, tracks: Sequence[Track]) -> None:
     wide = max([_text_size(track.name, 0.5)[0] for track in tracks] + [60])
     high = 24 * len(tracks) + 14
-    canvas[10 : 10 + high, 10 : 10 + wide + 64] = (canvas[10 : 10 + high, 10 : 10 + wide + 64] * 0.2 + 204).astype(np.uint8)
+    cv2.rectangle(canvas, (10, 10), (10 + wide + 64, 10 + high), PAPER, -1)
     for i, track in enumerate(tracks):
         y = 34 + 24 * i
         cv2.line(canvas, (20, y - 6), (48, y - 6), track.color, 5 if track.wide else 3, cv2.LINE_AA)

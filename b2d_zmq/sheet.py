@@ -61,11 +61,12 @@ class Drive:
 
 @dataclass
 class Story:
-    """Everything that happened. ``info`` and ``heading`` (degrees) are those of the decision point, ``route`` is [N, 2]."""
+    """Everything that happened. ``info`` and ``heading`` are of the decision point, ``route`` and ``lanes`` as birds_eye takes them."""
 
     info: Dict[str, Any]
     seed: int
     route: Any
+    lanes: Any
     approach: List[Tuple[float, float]]
     snapshot: Dict[str, Any]
     start: Dict[str, Any]
@@ -179,7 +180,7 @@ def _from_above(story: Story) -> Any:
     ]
     tracks.append(Track("live, after the selection", LIVE, story.live.path, crash=story.live.ended.startswith("collision"), wide=True))
     origin = story.branches[0].moments[0].place
-    return birds_eye(story.route, tracks, origin, story.heading, size=(inner_width(), 430))
+    return birds_eye(story.route, story.lanes, tracks, origin, story.heading, size=(inner_width(), 430))
 
 
 def _drive(drive: Drive) -> Dict[str, Any]:

@@ -13,6 +13,7 @@ from worker import routes as route_files
 from worker.backends.embedded import EmbeddedBackend
 from worker.backends.seal import seal, unseal
 from worker.task import DENSE, TERMS
+from worker.world.world import World
 
 QUIET = {"traffic_density": 0, "scenario": False}
 INF = float("inf")
@@ -20,7 +21,7 @@ ALWAYS = {
     "route_id", "town", "seed", "step_count", "cumulative_reward", "reward_terms", "vehicle_state", "scenario", "weather", "speed_limit",
     "route_ahead", "hazard", "lane_offset", "heading_error",
 }  # fmt: skip
-AT_THE_START = {"route", "traffic_density"}
+AT_THE_START = {"route", "lanes", "traffic_density"}
 ROUTES = route_files.read(route_files.DEFAULT_FILE)
 
 
@@ -119,8 +120,7 @@ def test_running_a_red_light_costs_five(backend):
     costs = []
     for seed in range(12):
         for route in with_scenario("Signalized"):
-            options = {**QUIET, "route_id": route.id, "scenario": True, "max_steps": 600}
-            for outcome in follow(backend, backend.reset(seed, options), blind=True):
+            for outcome in follow(backend, backend.reset(seed, {**QUIET, "route_id": route.id, "max_steps": 600}), blind=True):
                 if "red_light" in outcome.info.get("infractions", ()):
                     costs.append(outcome.info["reward_terms"]["red_light_violation"])
         if costs:
@@ -302,6 +302,41 @@ def test_the_painter_is_kept_for_the_same_scene_only(monkeypatch):
     assert len(made) == 4
     backend.restore(data)
     assert len(made) == 5
+
+
+def test_a_fork_again_and_again_builds_two_worlds(monkeypatch, backend):
+    import worker.backends.embedded as module
+
+    built = []
+
+    def world(*settings):
+        built.append(settings)
+        return World(*settings)
+
+    monkeypatch.setattr(module, "World", world)
+    backend.reset(1, {"route_id": ROUTES[2].id})
+    data = backend.snapshot().data
+    for _ in range(5):
+        drive(backend, script(5))
+        backend.restore(data)
+    assert len(built) == 2
+    backend.reset(1, {"route_id": ROUTES[2].id, "traffic_density": 0})
+    backend.restore(backend.snapshot().data)
+    assert len(built) == 4
+
+
+def test_a_spoiled_snapshot_cannot_spoil_the_spare(backend):
+    backend.reset(1, {})
+    data = backend.snapshot().data
+    drive(backend, script(10))
+    later = backend.snapshot().data
+    backend.restore(data)  # from here on there is a spare of the same settings
+    with pytest.raises(SnapshotCorrupt):
+        backend.restore(spoiled(later, task=None))
+    for _ in range(3):
+        assert backend.restore(data).info["step_count"] == 0
+        ahead = drive(backend, script(10))
+    assert backend.restore(later).digest == ahead[-1].digest
 
 
 def test_a_painter_that_fails_changes_nothing(monkeypatch):

@@ -5,9 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from b2d_zmq.picture import CHOSEN, PAPER, WIDTH, Caption, Row, Track, birds_eye, color_of, contact_sheet, inner_width
+from b2d_zmq.picture import (
+    ASPHALT,
+    CHOSEN,
+    ONCOMING,
+    PAPER,
+    VERGE,
+    WIDTH,
+    Caption,
+    Row,
+    Track,
+    birds_eye,
+    color_of,
+    contact_sheet,
+    inner_width,
+)
 
 ROUTE = np.stack([np.arange(0.0, 200.0, 2.0), np.zeros(100)], axis=1)
+LANES = [(-3.5, 3.5, -1), (0.0, 3.5, 1), (3.5, 3.5, 1), (6.25, 2.0, 0)]
 SIZE = (900, 400)
 
 
@@ -68,7 +83,7 @@ def test_seen_from_above_the_fork_heads_to_the_right_and_right_is_down(heading):
         Track("right", (1, 2, 200), 30 * t * ahead + 8 * t * t * right),
         Track("left", (200, 2, 1), 30 * t * ahead - 8 * t * t * right),
     ]
-    picture = birds_eye(t * 100 * ahead, tracks, (0.0, 0.0), heading, size=SIZE)
+    picture = birds_eye(t * 100 * ahead, LANES, tracks, (0.0, 0.0), heading, size=SIZE)
     below, above = places_of(picture[100:], (1, 2, 200)), places_of(picture[100:], (200, 2, 1))
     assert below[:, 0].mean() > above[:, 0].mean()
     far = below[below[:, 1].argmax()]
@@ -77,7 +92,7 @@ def test_seen_from_above_the_fork_heads_to_the_right_and_right_is_down(heading):
 
 def test_every_track_fits_into_the_picture():
     tracks = [Track("far", (250, 0, 1), straight(140.0, 60.0)), Track("near", (0, 250, 1), straight(5.0))]
-    picture = birds_eye(ROUTE, tracks, (50.0, 0.0), 0.0, size=SIZE)
+    picture = birds_eye(ROUTE, LANES, tracks, (50.0, 0.0), 0.0, size=SIZE)
     for color in ((250, 0, 1), (0, 250, 1)):
         y, x = places_of(picture, color).max(axis=0)
         assert y < SIZE[1] - 20 and x < SIZE[0] - 20
@@ -85,8 +100,8 @@ def test_every_track_fits_into_the_picture():
 
 
 def test_a_crash_is_crossed_out():
-    calm = birds_eye(ROUTE, [Track("a", (0, 0, 250), straight(30.0))], (50.0, 0.0), 0.0, size=SIZE)
-    crash = birds_eye(ROUTE, [Track("a", (0, 0, 250), straight(30.0), crash=True)], (50.0, 0.0), 0.0, size=SIZE)
+    calm = birds_eye(ROUTE, LANES, [Track("a", (0, 0, 250), straight(30.0))], (50.0, 0.0), 0.0, size=SIZE)
+    crash = birds_eye(ROUTE, LANES, [Track("a", (0, 0, 250), straight(30.0), crash=True)], (50.0, 0.0), 0.0, size=SIZE)
     red = (200, 20, 20)
     assert not len(places_of(calm, red))
     assert len(places_of(crash, red))
@@ -94,10 +109,21 @@ def test_a_crash_is_crossed_out():
 
 @pytest.mark.parametrize("points", [np.zeros((0, 2)), np.array([[50.0, 0.0]]), np.array([[50.0, 0.0]] * 9)])
 def test_no_path_one_point_and_standing_still_are_drawn(points):
-    assert birds_eye(ROUTE, [Track("a", (9, 9, 9), points)], (50.0, 0.0), 0.0, size=SIZE).shape == (400, 900, 3)
+    assert birds_eye(ROUTE, LANES, [Track("a", (9, 9, 9), points)], (50.0, 0.0), 0.0, size=SIZE).shape == (400, 900, 3)
 
 
 def test_a_route_of_many_kilometres_does_not_overflow():
     far = np.stack([np.linspace(-2e6, 2e6, 1000), np.zeros(1000)], axis=1)
-    picture = birds_eye(far, [Track("a", (9, 9, 9), straight(20.0))], (50.0, 0.0), 0.0, size=SIZE)
+    picture = birds_eye(far, LANES, [Track("a", (9, 9, 9), straight(20.0))], (50.0, 0.0), 0.0, size=SIZE)
     assert picture.std() > 0
+
+
+def test_lanes_lie_where_they_are_said_to():
+    picture = birds_eye(ROUTE, LANES, [Track("a", (9, 9, 9), straight(20.0))], (50.0, 0.0), 0.0, size=SIZE)
+    oncoming, own, verge = (places_of(picture, color)[:, 0].mean() for color in (ONCOMING, ASPHALT, VERGE))
+    assert oncoming < own < verge
+
+
+def test_a_road_whose_lanes_nobody_told_is_drawn_without():
+    picture = birds_eye(ROUTE, np.zeros((0, 3)), [Track("a", (9, 9, 9), straight(20.0))], (50.0, 0.0), 0.0, size=SIZE)
+    assert not len(places_of(picture, ASPHALT))

@@ -72,11 +72,17 @@ def info(world: World, task: Task, settings: Settings, reward_terms: Dict[str, f
 
 
 def beginning(world: World, settings: Settings) -> Dict[str, Any]:
-    """What info tells at reset and restore only: the whole reference line (float32 [N, 2], every 2 m) and the traffic."""
+    """What info tells at reset and restore only.
+
+    ``route``: the whole reference line, float32 [N, 2], every 2 m. ``lanes``: the strips beside it from left to right, float32 [L, 3]: metres
+    to the right of the line, width, and direction (1 the ego's way, -1 oncoming, 0 nobody drives there). ``traffic_density``.
+    """
     length = world.road.length
     s = np.append(np.arange(0.0, length, AHEAD_SPACING), length)
     x, y = world.road.pose(s, np.zeros_like(s))[:2]
-    return {"route": np.stack([x, y], axis=1).astype(np.float32), "traffic_density": settings.traffic_density}
+    lanes = [(lane.offset, lane.width, lane.direction) for lane in world.road.lanes]
+    route = np.stack([x, y], axis=1).astype(np.float32)
+    return {"route": route, "lanes": np.array(lanes, np.float32), "traffic_density": settings.traffic_density}
 
 
 def edges(road: Road) -> Tuple[float, float]:
