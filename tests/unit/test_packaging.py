@@ -51,7 +51,7 @@ def test_commands_say_their_version_and_file(command):
     done = subprocess.run([str(Path(sys.executable).parent / command), "--version"], capture_output=True, text=True, check=True)
     version = importlib.metadata.version("b2d-zmq")
     assert version in done.stdout
-    where = Path(done.stdout.strip().rpartition(" from ")[2])
+    where = Path(done.stdout.split()[-1].strip("()"))
     assert where.exists(), "it says where it runs from, so that a shadowed package shows"
 
 
