@@ -66,9 +66,9 @@ def main(
     except zmq.ZMQError as error:
         _refuse(_bind_advice(bind, error))
     try:
-        click.echo(f"listening on {server.endpoint}")  # the first line of output, flushed: parents read the port from it
         log.info("broker %s listens on %s", boot, server.endpoint)
-        log.info("broker %s leaves: %s", boot, server.run(lifeline))
+        why = server.run(lambda: click.echo(f"listening on {server.endpoint}"), lifeline)  # the first line of output, flushed
+        log.info("broker %s leaves: %s", boot, why)
     finally:
         server.close()
 

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections import deque
-from typing import Any, Deque, Iterable, List, Tuple
+from typing import Any, Callable, Deque, Iterable, List, Tuple
 
 import zmq
 
@@ -55,14 +55,18 @@ class Server:
             raise
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
-    def run(self, lifeline: int = -1) -> str:
-        """Serve until TERM, INT, or the end of ``lifeline`` (the read end of a parent's pipe); returns why."""
+    def run(self, started: Callable[[], None], lifeline: int = -1) -> str:
+        """Serve until TERM, INT, or the end of ``lifeline`` (the read end of a parent's pipe); returns why.
+
+        ``started`` is called once signals are handled: whoever is told of the endpoint may send one at once.
+        """
         wakeup, waker = os.pipe()
         os.set_blocking(waker, False)
         came: List[int] = []
         before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (signal.SIGTERM, signal.SIGINT)}
         fd_before = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         try:
+            started()
             return self._loop(wakeup, lifeline, came)
         finally:
             signal.set_wakeup_fd(fd_before)
