@@ -18,11 +18,11 @@ from gymnasium.vector.utils import batch_space
 from .batch import gather_infos, stack
 from .client import Client, Pending
 from .errors import B2DError, NoEpisode, RequestError, WrongMode
-from .lane import Lane
 from .protocol import DEFAULT_ENDPOINT
 from .session import budgets_with
 from .snapshot import Snapshot
 from .spaces import check_actions, from_wire
+from .subenv import SubEnv
 from .window import first_picture
 
 Observations = Dict[str, Any]
@@ -32,7 +32,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
     """``num_envs`` sub-environments on the farm at ``endpoint``; their leases are acquired all or none at the first reset.
 
     The other arguments are those of CarlaEnv. ``reset`` takes a seed (sub-environment i gets seed + i) or a list of them, and options for
-    all, or ``{"per_env": [options of each]}``. An automatic reset uses the sub-environment's last options and a seed drawn from its own.
+    all, or ``{"per_env": [options of each]}``. An automatic reset uses the sub-environment's last options and a drawn seed.
     """
 
     def __init__(
@@ -71,41 +71,39 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._amid = False  # requests are on their way, and were not all answered yet
-        self._lanes = [Lane(i, self.client, self._budgets, self._defaults) for i in range(num_envs)]
+        self._subs = [SubEnv(i, self.client, self._budgets, self._defaults) for i in range(num_envs)]
 
     def reset(
         self, *, seed: Union[int, Sequence[int], None] = None, options: Dict[str, Any] | None = None
     ) -> Tuple[Observations, Dict[str, Any]]:
         """Begin an episode in every sub-environment, or in those of ``options["reset_mask"]`` (bool [N], at least one True)."""
         seeds, (mask, each) = self._seeds(seed), self._options(options)
-        chosen = [lane for lane in self._lanes if mask[lane.index]]
-        for lane in chosen:
-            if seeds[lane.index] is not None:
-                lane.random, _ = seeding.np_random(seeds[lane.index])
-            if options is not None:
-                lane.options = each[lane.index]
+        chosen = [sub for sub in self._subs if mask[sub.index]]
+        for sub in chosen:
+            if seeds[sub.index] is not None:
+                sub.random, _ = seeding.np_random(seeds[sub.index])
         self._equip(chosen)
-        self._exchange(chosen, lambda lane: lane.send_reset(seeds[lane.index]))
-        if any(lane.observation is None for lane in self._lanes):
+        self._exchange(chosen, lambda sub: sub.send_reset(seeds[sub.index], each[sub.index]))
+        if any(sub.observation is None for sub in self._subs):
             raise NoEpisode("the first reset must be of all sub-environments; a reset_mask can follow")
-        return self._observations(), gather_infos([lane.info if mask[lane.index] else None for lane in self._lanes])
+        return self._observations(), gather_infos([sub.info if mask[sub.index] else None for sub in self._subs])
 
     def step(self, actions: Any) -> Tuple[Observations, np.ndarray, np.ndarray, np.ndarray, Dict[str, Any]]:
         """One step of each: ``actions`` f32 [N, A]. What happens to those that ended is the autoreset mode's to say."""
         checked = check_actions(actions, self.single_action_space, (self.num_envs,))
         self._require_episodes()
         again = self.autoreset_mode is AutoresetMode.NEXT_STEP
-        for lane in self._lanes:
-            lane.reward = 0.0
+        for sub in self._subs:
+            sub.reward = 0.0
 
-        def send(lane: Lane) -> Pending:
-            return lane.send_reset(None) if lane.ended else lane.send_step(checked[lane.index], self.frame_skip)
+        def send(sub: SubEnv) -> Pending:
+            return sub.send_reset(None, sub.options) if sub.ended else sub.send_step(checked[sub.index], self.frame_skip)
 
-        self._exchange([lane for lane in self._lanes if again or not lane.ended], send)
-        rewards = np.array([lane.reward for lane in self._lanes], np.float64)
-        terminated = np.array([lane.terminated for lane in self._lanes])
-        truncated = np.array([lane.truncated for lane in self._lanes])
-        infos: List[Dict[str, Any] | None] = [lane.info for lane in self._lanes]
+        self._exchange([sub for sub in self._subs if again or not sub.ended], send)
+        rewards = np.array([sub.reward for sub in self._subs], np.float64)
+        terminated = np.array([sub.terminated for sub in self._subs])
+        truncated = np.array([sub.truncated for sub in self._subs])
+        infos: List[Dict[str, Any] | None] = [sub.info for sub in self._subs]
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             infos = self._begin_again(infos)
         return self._observations(), rewards, terminated, truncated, gather_infos(infos)
@@ -115,14 +113,13 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         if self.render_mode is None:
             return None
         self._require_episodes()
-        return tuple(first_picture(self.single_observation_space, lane.observation) for lane in self._lanes)
+        return tuple(first_picture(self.single_observation_space, sub.observation) for sub in self._subs)
 
     def save_snapshots(self) -> List[str]:
         """Keep a snapshot of each sub-environment, and give their ids."""
         self._require_episodes()
-        flight = [(lane, lane.send_snapshot()) for lane in self._lanes]
-        self.client.wait([pending for _, pending in flight])
-        return [lane.keep(pending).id for lane, pending in flight]
+        self._exchange(self._subs, SubEnv.send_snapshot, SubEnv.keep)
+        return [sub.latest().id for sub in self._subs]
 
     def restore_snapshots(self, ids: Sequence[Union[str, Snapshot, None]]) -> Tuple[Observations, Dict[str, Any]]:
         """Restore snapshot ``ids[i]``, whichever sub-environment took it, in sub-environment i; None leaves it alone."""
@@ -133,37 +130,37 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
 
     def reset_from_snapshots(self) -> Tuple[Observations, Dict[str, Any]]:
         """Restore in each sub-environment its own latest snapshot."""
-        return self._restore({lane.index: lane.latest() for lane in self._lanes})
+        return self._restore({sub.index: sub.latest() for sub in self._subs})
 
     def fork_from_snapshot(self, source: int, targets: Sequence[int]) -> Tuple[Observations, Dict[str, Any]]:
         """Restore the latest snapshot of sub-environment ``source`` in all ``targets``."""
         for i in (source, *targets):
             if not 0 <= i < self.num_envs:
                 raise RequestError(f"no sub-environment {i}; there are 0 to {self.num_envs - 1}")
-        return self._restore({i: self._lanes[source].latest() for i in targets})
+        return self._restore({i: self._subs[source].latest() for i in targets})
 
     def get_statistics(self) -> Dict[str, Any]:
         """num_envs, total_steps, total_reward and average_reward of the present episodes, snapshots_per_env."""
-        total = sum(lane.total for lane in self._lanes)
+        total = sum(sub.total for sub in self._subs)
         return {
             "num_envs": self.num_envs,
-            "total_steps": sum(lane.steps for lane in self._lanes),
+            "total_steps": sum(sub.steps for sub in self._subs),
             "total_reward": total,
             "average_reward": total / self.num_envs,
-            "snapshots_per_env": [len(lane.snapshots) for lane in self._lanes],
+            "snapshots_per_env": [len(sub.snapshots) for sub in self._subs],
         }
 
     @property
     def snapshots(self) -> List[List[str]]:
         """The ids of the snapshots of each sub-environment, oldest first."""
-        return [list(lane.snapshots) for lane in self._lanes]
+        return [list(sub.snapshots) for sub in self._subs]
 
     def close_extras(self, **kwargs: Any) -> None:
         """Give all leases back; called by close."""
         if self._owns_client:
             self.client.close()
         else:
-            self.client.release([lane.session.lease for lane in self._lanes if lane.session is not None])
+            self.client.release([sub.session.lease for sub in self._subs if sub.session is not None])
 
     def _describe(self) -> Dict[str, Any]:
         try:
@@ -174,26 +171,28 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
             self.closed = True
             raise
 
-    def _equip(self, lanes: Sequence[Lane]) -> None:
+    def _equip(self, subs: Sequence[SubEnv]) -> None:
         """A lease for each that has none, or whose worker was lost; all or none."""
-        bare = [lane for lane in lanes if lane.session is None or lane.session.lost is not None]
+        bare = [sub for sub in subs if sub.session is None or sub.session.lost is not None]
         if bare:
-            self.client.release([lane.session.lease for lane in bare if lane.session is not None])
+            self.client.release([sub.session.lease for sub in bare if sub.session is not None])
             leases = self.client.acquire(len(bare), wait=self.wait, profile=str(self.description.get("profile", "")))
-            for lane, lease in zip(bare, leases):
-                lane.take(lease)
+            for sub, lease in zip(bare, leases):
+                sub.take(lease)
 
-    def _exchange(self, lanes: Sequence[Lane], send: Callable[[Lane], Pending]) -> None:
+    def _exchange(
+        self, subs: Sequence[SubEnv], send: Callable[[SubEnv], Pending], fold: Callable[[SubEnv, Pending], None] = SubEnv.finish
+    ) -> None:
         """Ask all and fold all answers in; the first error is raised afterwards, when those without one are where they say they are."""
-        if self._amid and len(lanes) < self.num_envs:
+        if self._amid and len(subs) < self.num_envs:
             raise WrongMode("a call was interrupted, so the sub-environments are no longer in step; reset all of them")
         self._amid = True
-        flight = [(lane, send(lane)) for lane in lanes]
+        flight = [(sub, send(sub)) for sub in subs]
         self.client.wait([pending for _, pending in flight])
         first: B2DError | None = None
-        for lane, pending in flight:
+        for sub, pending in flight:
             try:
-                lane.finish(pending)
+                fold(sub, pending)
             except B2DError as error:
                 first = first or error
         self._amid = False
@@ -201,38 +200,38 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
             raise first
 
     def _begin_again(self, infos: Sequence[Dict[str, Any] | None]) -> List[Dict[str, Any] | None]:
-        ended = [lane for lane in self._lanes if lane.ended]
-        finals = {lane.index: {"final_obs": lane.observation, "final_info": lane.info} for lane in ended}
-        self._exchange(ended, lambda lane: lane.send_reset(None))
-        return [{**lane.info, **finals[lane.index]} if lane.index in finals else infos[lane.index] for lane in self._lanes]
+        ended = [sub for sub in self._subs if sub.ended]
+        finals = {sub.index: {"final_obs": sub.observation, "final_info": sub.info} for sub in ended}
+        self._exchange(ended, lambda sub: sub.send_reset(None, sub.options))
+        return [{**sub.info, **finals[sub.index]} if sub.index in finals else infos[sub.index] for sub in self._subs]
 
     def _restore(self, snapshots: Mapping[int, Snapshot]) -> Tuple[Observations, Dict[str, Any]]:
-        lanes = [self._lanes[i] for i in sorted(snapshots)]
-        self._equip(lanes)
-        self._exchange(lanes, lambda lane: lane.send_restore(snapshots[lane.index]))
+        subs = [self._subs[i] for i in sorted(snapshots)]
+        self._equip(subs)
+        self._exchange(subs, lambda sub: sub.send_restore(snapshots[sub.index]))
         self._require_episodes()
-        return self._observations(), gather_infos([lane.info if lane.index in snapshots else None for lane in self._lanes])
+        return self._observations(), gather_infos([sub.info if sub.index in snapshots else None for sub in self._subs])
 
     def _observations(self) -> Observations:
-        batch: Observations = stack(self.single_observation_space, [lane.observation for lane in self._lanes])
+        batch: Observations = stack(self.single_observation_space, [sub.observation for sub in self._subs])
         return batch
 
     def _snapshot(self, wanted: Union[str, Snapshot]) -> Snapshot:
         if isinstance(wanted, Snapshot):
             return wanted
-        for lane in self._lanes:
-            if wanted in lane.snapshots:
-                return lane.snapshots[wanted]
+        for sub in self._subs:
+            if wanted in sub.snapshots:
+                return sub.snapshots[wanted]
         raise RequestError(f"no snapshot {wanted!r} was saved here; save_snapshots gives the ids")
 
     def _require_episodes(self) -> None:
-        if any(lane.observation is None for lane in self._lanes):
+        if any(sub.observation is None for sub in self._subs):
             raise NoEpisode("no episodes are under way; call reset() first")
         if self._amid:
             raise WrongMode("a call was interrupted, so the sub-environments are no longer in step; reset all of them")
-        for lane in self._lanes:
-            if lane.session is not None and lane.session.lost is not None:
-                raise lane.session.lost
+        for sub in self._subs:
+            if sub.session is not None and sub.session.lost is not None:
+                raise sub.session.lost
 
     def _seeds(self, seed: Union[int, Sequence[int], None]) -> List[int | None]:
         if seed is None:

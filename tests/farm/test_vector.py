@@ -89,6 +89,8 @@ def test_disabled_keeps_the_finished_finished_until_they_are_reset(make):
 
 def test_next_step(make):
     env = make(autoreset_mode="NextStep", max_steps=2)
+    with pytest.raises(UnknownOption):
+        env.reset(options={"wether": 1})  # refused, so no option of automatic resets either
     env.reset(seed=1)
     env.step(GO)
     assert env.step(GO)[3].all()

@@ -1,4 +1,4 @@
-"""Lane: one sub-environment of a vector environment; its session, its counters, its last observation and its snapshots."""
+"""SubEnv: one sub-environment of a vector environment; its session, its counters, its last observation and its snapshots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .session import Session, annotate
 from .snapshot import Snapshot
 
 
-class Lane:
+class SubEnv:
     """Sub-environment ``index``. ``reward``, ``terminated``, ``truncated`` are the last step's; ``total``, ``steps`` the episode's."""
 
     def __init__(self, index: int, client: Client, budgets: Mapping[str, float], defaults: Mapping[str, Any]) -> None:
@@ -29,6 +29,7 @@ class Lane:
         self.snapshots: Dict[str, Snapshot] = {}
         self._client, self._budgets, self._defaults = client, budgets, defaults
         self._counts = (0, 0.0)  # of the episode, when the answer that is awaited has come
+        self._asked = self.options  # of the reset that is awaited
 
     @property
     def ended(self) -> bool:
@@ -39,11 +40,11 @@ class Lane:
         """Go on with this lease; what was on the old one is gone."""
         self.session = Session(self._client, lease, self._budgets)
 
-    def send_reset(self, seed: int | None) -> Pending:
-        """Ask for an episode, by the last options; without a seed, one is drawn."""
-        self._counts = (0, 0.0)
+    def send_reset(self, seed: int | None, options: Dict[str, Any]) -> Pending:
+        """Ask for an episode; without a seed, one is drawn. Options that are accepted are those of automatic resets from then on."""
+        self._counts, self._asked = (0, 0.0), options
         drawn = int(self.random.integers(2**31)) if seed is None else seed
-        return self._live().send_reset(drawn, {**self._defaults, **self.options})
+        return self._live().send_reset(drawn, {**self._defaults, **options})
 
     def send_step(self, action: np.ndarray[Any, Any], ticks: int) -> Pending:
         """Ask for a step."""
@@ -64,15 +65,14 @@ class Lane:
         outcome = self._live().finish(pending)
         self.steps, self.total = self._counts[0], self._counts[1] + outcome.reward
         self.reward, self.terminated, self.truncated = outcome.reward, outcome.terminated, outcome.truncated
-        self.observation = outcome.observation
+        self.observation, self.options = outcome.observation, self._asked
         self.info = annotate(outcome, self.steps, self.total, self._live().lease.worker)
 
-    def keep(self, pending: Pending) -> Snapshot:
-        """The snapshot that was asked for, kept under its id as the latest."""
+    def keep(self, pending: Pending) -> None:
+        """Keep the snapshot that was asked for under its id, as the latest."""
         snapshot = Snapshot.of(self._live().finish_snapshot(pending), self.steps, self.total)
         self.snapshots.pop(snapshot.id, None)
         self.snapshots[snapshot.id] = snapshot
-        return snapshot
 
     def latest(self) -> Snapshot:
         """The snapshot that was saved last; raises NoEpisode without one."""
