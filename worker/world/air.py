@@ -44,13 +44,13 @@ class Air:
         self.wet, self.fog = weathers.wet(weather), weathers.fog(weather)
         day = smooth(altitude, -9.0, 14.0)
         self.night = 1.0 - smooth(altitude, -7.0, 4.0)
-        self.dull = min(1.0, 0.75 * clouds + 0.5 * self.rain + 6.0 * min(0.1, max(0.0, self.fog - 0.004)))
+        self.dull = min(1.0, 0.75 * clouds + 0.5 * self.rain + 18.0 * min(0.1, max(0.0, self.fog - 0.005)))
         self.low_sun = smooth(altitude, -8.0, 1.0) * (1.0 - smooth(altitude, 8.0, 32.0)) * (1.0 - 0.85 * self.dull)
         self.sun_direction = _direction(weather.sun_azimuth_angle, altitude)
         warmth = mix(_rgb(255, 148, 70), _rgb(255, 246, 228), smooth(altitude, 2.0, 35.0))
-        self.sun = warmth * smooth(altitude, -2.0, 9.0) * (1.0 - 0.93 * self.dull)
+        self.sun = warmth * smooth(altitude, -2.0, 9.0) * (1.0 - 0.93 * self.dull) * (1.0 - 0.42 * smooth(altitude, 20.0, 80.0))
         dark = _rgb(52, 50, 50) if town_kind == "urban" else _rgb(26, 29, 38)
-        light = mix(_rgb(132, 142, 158), _rgb(178, 182, 186) * (1.0 - 0.25 * self.rain), self.dull)
+        light = mix(_rgb(122, 131, 146), _rgb(178, 182, 186) * (1.0 - 0.25 * self.rain), self.dull)
         self.ambient = mix(dark, mix(light, _rgb(128, 112, 122), 0.6 * self.low_sun), day)
         gray = mix(_rgb(196, 212, 230), _rgb(188, 191, 194) * (1.0 - 0.3 * self.rain), self.dull)
         dusk = mix(gray, _rgb(244, 186, 128), 0.85 * self.low_sun)
@@ -90,7 +90,7 @@ def _direction(azimuth: float, altitude: float) -> np.ndarray[Any, Any]:
 
 def ground_gain(air: Air, glass: Lens) -> Tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """(to multiply by / UNIT, to add): uint8 [rows, W, 3] for the ground's rows of a lens."""
-    points, distance = glass.ground_points(glass.ground_rows)
+    points, distance = glass.ground_points(glass.ground_rows, step=2)
     clear = (1.0 - air.veil(distance)).astype(np.float32)[:, :, None]
     beam = air.headlights(points[:, :, 0], points[:, :, 1]).astype(np.float32)[:, :, None]
     tail = np.exp(-np.square((points[:, :, 0] + 4.5) / 2.5) - np.square(points[:, :, 1] / 1.6)).astype(np.float32)[:, :, None]
@@ -100,11 +100,16 @@ def ground_gain(air: Air, glass: Lens) -> Tuple[np.ndarray[Any, Any], np.ndarray
     sine = np.float32(glass.place[2]) / np.maximum(distance, np.float32(1e-3))
     shine = (0.5 * air.wet * np.power(1.0 - np.clip(sine, 0.0, 1.0), 4)).astype(np.float32)[:, :, None] * clear
     added = air.haze.astype(np.float32) * (1.0 - clear) + mix(air.haze, air.zenith, 0.35).astype(np.float32) * shine
-    return _bytes(gain * (1.0 - shine), UNIT), _bytes(added, 255)
+    size = (glass.width, glass.ground_rows[1] - glass.ground_rows[0])
+    return _bytes(gain * (1.0 - shine), UNIT, size), _bytes(added, 255, size)
 
 
-def _bytes(values: Any, unit: float) -> np.ndarray[Any, Any]:
-    return np.ascontiguousarray(np.clip(values * unit + 0.5, 0, 255).astype(np.uint8))
+def _bytes(values: Any, unit: float, size: Tuple[int, int]) -> np.ndarray[Any, Any]:
+    """Float colours at half size as bytes at full size (width, height)."""
+    if not values.size:
+        return np.zeros((size[1], size[0], 3), np.uint8)
+    full = cv2.resize(np.clip(values * unit, 0, 255).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(np.rint(full).astype(np.uint8))
 
 
 def streaks(air: Air, width: int, height: int, seed: int) -> np.ndarray[Any, Any]:

@@ -40,8 +40,8 @@ class Painter:
     def __init__(self, road: Road, weather: Weather, seed: int) -> None:
         self._air = light.Air(weather, road.town_kind)
         patches = layout.lay(road)
-        self._scenery = scenery.stand(road, patches, self._air, seed)
-        fallen = scenery.shadows(self._scenery, self._air)
+        self.scenery = scenery.stand(road, patches, self._air, seed)
+        fallen = scenery.shadows(self.scenery, self._air)
         self._ground = ground.Ground(patches, fallen, self._air.shadow, road.town_kind, seed)
         self._sky = sky.Sky(self._air, road.town_kind, seed)
         self._views: Dict[Camera, _View] = {}
@@ -59,7 +59,7 @@ class Painter:
         sight = solids.Sight(view.glass, self._air, float(ego.x), float(ego.y), float(ego.yaw))
         things = [faces for faces in (vehicles_of(world, sight), signals_of(world)) if faces is not None]
         self._background(image, view, sight, world)
-        solids.draw(image, sight, [self._scenery, *things])
+        solids.draw(image, sight, [self.scenery, *things])
         if self._air.rain > 0.02:
             self._drizzle(image, int(world.tick), camera)
         return image
@@ -87,7 +87,7 @@ class Painter:
         if camera not in self._views:
             glass = lens(camera)
             top, bottom = glass.sky_rows
-            above = sky.SkyLens(glass) if bottom > top else None
+            above = sky.sky_lens(glass)
             mixed = above is not None and top < glass.ground_rows[1] and glass.ground_rows[0] < bottom
             mask = (glass.directions(glass.sky_rows)[:, :, 2] >= 0).astype(np.uint8) * 255 if mixed else None
             gain, added = light.ground_gain(self._air, glass)

@@ -53,6 +53,7 @@ def _shape(kind: int, actors: Any, row: int, tick: int) -> Shape:
 def _opened(shape: Shape, door: float) -> Shape:
     """A vehicle with its left front door open: a panel on a hinge, seen from both sides."""
     b, turn = Builder(), door * 1.2
+    b.part = -1 if shape.split else 0
     x, y = 0.3 - 0.42 * math.cos(turn), -1.0 - 0.95 * math.sin(turn)
     panel = [(x, y, 0.18), (0.3, -1.0, 0.18), (0.3, -1.0, 0.55), (x, y, 0.55)]
     glass = [(x, y, 0.55), (0.3, -1.0, 0.55), (0.26, -0.9, 0.9), (x + 0.05, y + 0.05, 0.9)]
@@ -61,7 +62,8 @@ def _opened(shape: Shape, door: float) -> Shape:
         b.face(corners[::-1], material)
     hole = [(-0.12, -1.008, 0.2), (0.3, -1.008, 0.2), (0.3, -1.008, 0.55), (-0.12, -1.008, 0.55)]
     b.face(hole, M.DARK)
-    return Shape(*(np.concatenate(pair) for pair in zip(shape, b.shape())))
+    with_door = [np.concatenate([getattr(part, column) for part in (shape, b.shape())]) for column in Shape._fields[:-1]]
+    return Shape._make([*with_door, shape.split])
 
 
 def _switch(palette: Any, glow: Any, lights: Any, tick: int) -> None:

@@ -6,6 +6,7 @@ every window paints the same world point alike, so nothing jumps when a window m
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import cv2
@@ -50,7 +51,8 @@ class Band(NamedTuple):
     to_ground: Any
 
 
-def bands(glass: Lens) -> List[Band]:
+@lru_cache(maxsize=64)
+def bands(glass: Lens) -> Tuple[Band, ...]:
     """The bands of a lens, from its ground rows' top to their bottom: the finest level that reaches all that a row sees."""
     top, bottom = glass.ground_rows
     points, _ = glass.ground_points(glass.ground_rows)
@@ -62,7 +64,7 @@ def bands(glass: Lens) -> List[Band]:
         if b > a:
             shift = np.array([[1, 0, 0.5], [0, 1, top + a + 0.5], [0, 0, 1.0]])
             found.append(Band(int(levels[a]), a, b, glass.to_ground @ shift))
-    return found
+    return tuple(found)
 
 
 class Ground:
@@ -117,7 +119,7 @@ class Ground:
             if self._widths[index]:
                 polygon = _thinner(polygon, 0.5 / level.scale)
             cv2.fillPoly(texture, [_fixed(polygon, corner, level.scale)], colors[index], cv2.LINE_AA, SHIFT)
-        cv2.multiply(texture, self._mottle(level, noise), dst=texture, scale=1 / 128)
+        cv2.multiply(texture, self._mottle(level, noise, (x0, y0)), dst=texture, scale=1 / 128)
         shaded = _touching(self._shadow_bounds, corner, far)
         if len(shaded) and min(self._shadow) < 235:
             shade = np.full_like(texture, 255)
@@ -140,12 +142,13 @@ class Ground:
         rows = (np.arange(count) + round(y0 * NOISE_PER_METRE)) % period
         return np.asarray(cv2.resize(self._noise[np.ix_(rows, columns)], (level.size, level.size), interpolation=cv2.INTER_LINEAR))
 
-    def _mottle(self, level: Level, noise: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _mottle(self, level: Level, noise: np.ndarray[Any, Any], corner: Tuple[float, float]) -> np.ndarray[Any, Any]:
         """What the surfaces' colours are multiplied with, 128 = unchanged: broad stains, and grain where it is seen closely."""
         soft = cv2.addWeighted(noise, 0.16, noise, 0.0, 128 - 0.16 * 128)
         if level.scale > 10:
-            times = -(-level.size // self._grain.shape[0])
-            grain = np.tile(self._grain, (times, times))[: level.size, : level.size]
+            side, count = len(self._grain), np.arange(level.size)
+            columns, rows = ((count + round(at * level.scale)) % side for at in corner)
+            grain = self._grain.take(rows, axis=0).take(columns, axis=1)
             soft = cv2.addWeighted(soft, 1.0, grain, 0.22, -0.22 * 128)
         return np.asarray(cv2.merge([soft] * 3))
 

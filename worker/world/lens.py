@@ -53,9 +53,9 @@ class Lens:
         across, along = rays[:, 0] * columns[:, None], rays[:, 1] * lines[:, None] + rays[:, 2]
         return np.ascontiguousarray(across[None, :, :] + along[:, None, :])
 
-    def ground_points(self, rows: Tuple[int, int]) -> Tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def ground_points(self, rows: Tuple[int, int], step: int = 1) -> Tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """(points float32 [H, W, 2] in the vehicle's frame, distance from the camera [H, W]); the sky's pixels are at infinity."""
-        look = self.directions(rows)
+        look = self.directions(rows, step)
         down = np.where(look[:, :, 2] < -1e-6, -look[:, :, 2], np.float32(1e-6))
         scale = np.float32(self.place[2]) / down
         points = look[:, :, :2] * scale[:, :, None] + self.place[:2].astype(np.float32)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from .air import Air
-from .layout import Patches, Span, Spine, edges
+from .layout import ARM, Patches, Span, Spine, edges, junction_arms
 from .road import Road
 from .shapes import COLORS, FAR, FULL, Builder, Shape
 from .shapes import Material as M
@@ -71,13 +71,16 @@ class Free:
 
 
 def stand(road: Road, patches: Patches, air: Air, seed: int) -> Faces:
-    """The faces of all scenery of a road."""
-    planter = Planter(road, Free(patches), random.Random(f"scenery/{seed}"))
+    """The faces of all scenery of a road and of the roads that cross it."""
+    planter = Planter(road.town_kind, Free(patches), random.Random(f"scenery/{seed}"))
+    main = Spine(road.s, road.x, road.y, road.yaw)
+    lanes = [(lane.offset - lane.width / 2, lane.offset + lane.width / 2) for lane in road.lanes]
     if road.town_kind == "highway":
-        planter.rails()
-    for s in np.arange(road.s[0], road.s[-1], STEP).tolist():
-        for side in (-1, 1):
-            planter.beside(s, side)
+        planter.rails(main, edges(road))
+    planter.along(Roadside(main, min(lane[0] for lane in lanes), max(lane[1] for lane in lanes)), (road.s[0], road.s[-1]))
+    for junction in road.junctions:
+        for arm in junction_arms(road, junction):
+            planter.along(Roadside(arm.line, -arm.half_width - 2.5, arm.half_width + 2.5), (arm.start + 8.0, 0.8 * ARM))
     return put(_things(planter.items, air))
 
 
@@ -100,70 +103,74 @@ def _things(items: List[Item], air: Air) -> Things:
     )
 
 
+class Roadside(NamedTuple):
+    """A road to plant beside: its line, and the d of its left and right edge."""
+
+    line: Spine
+    left: float
+    right: float
+
+    def at(self, s: float, side: int, out: float) -> Tuple[float, float, float]:
+        """x, y and the road's yaw at ``out`` metres beyond the edge on one side (-1 left, 1 right)."""
+        x, y = self.line.points(s, self.right + out if side > 0 else self.left - out).tolist()
+        return x, y, float(np.interp(s, self.line.s, self.line.yaw))
+
+
 class Planter:
-    """Chooses what stands where along a road; ``items`` is what it has chosen so far."""
+    """Chooses what stands where; ``items`` is what it has chosen so far."""
 
-    def __init__(self, road: Road, free: Free, chance: random.Random) -> None:
+    def __init__(self, kind: str, free: Free, chance: random.Random) -> None:
         self.items: List[Item] = []
-        self._kind, self._free, self._chance = road.town_kind, free, chance
-        self._way = edges(road)
-        self._edges = {
-            -1: min(lane.offset - lane.width / 2 for lane in road.lanes),
-            1: max(lane.offset + lane.width / 2 for lane in road.lanes),
-        }
-        self._main = Spine(road.s, road.x, road.y, road.yaw)
+        self._kind, self._free, self._chance = kind, free, chance
 
-    def beside(self, s: float, side: int) -> None:
-        """What stands on one side (-1 left, 1 right) of a place of the road, if anything."""
-        chance = self._chance.random()
-        if self._kind == "urban":
-            if round(s / STEP) % 8 == (0 if side > 0 else 4):
-                self._add(_LAMP, (s, -0.5, side), -side * math.pi / 2, (1.9, 0.16, 7.5), (96, 100, 104))
-            if chance < 0.9:
-                self._house(s, side)
-            else:
-                self._tree(s, side, 1.2, 5.5)
-        elif chance < (0.34 if self._kind == "rural" else 0.16):
-            self._tree(s, side, self._chance.uniform(3.5, 9.0), 8.0)
-        elif chance < 0.6:
-            self._tree(s, side, self._chance.uniform(9.0, 36.0), 10.0)
-        if self._kind == "rural" and side > 0 and round(s / STEP) % 10 == 0 and self._free.take([(*self._at(s, side, 3.2), 0.4)]):
-            self._add(_POLE, (s, 3.2, side), 0.0, (0.14, 0.9, 8.0), (104, 84, 64))
+    def along(self, way: Roadside, span: Span) -> None:
+        """Plant both sides of a stretch of road."""
+        for s in np.arange(span[0], span[1], STEP).tolist():
+            for side in (-1, 1):
+                self._beside(way, s, side)
 
-    def rails(self) -> None:
+    def rails(self, line: Spine, way: Span) -> None:
         """Guard rails along both edges, in pieces."""
         long = 2 * STEP
-        for s in np.arange(self._main.s[0] + STEP, self._main.s[-1] - STEP, long).tolist():
-            for d in (self._way[0] - 0.6, self._way[1] + 0.6):
-                x, y = self._main.points(s, d).tolist()
-                self.items.append(Item(_RAIL, x, y, self._yaw(s), (long / 2 + 0.1, 0.12, 0.8), (168, 172, 176)))
+        for s in np.arange(line.s[0] + STEP, line.s[-1] - STEP, long).tolist():
+            for d in (way[0] - 0.6, way[1] + 0.6):
+                x, y = line.points(s, d).tolist()
+                yaw = float(np.interp(s, line.s, line.yaw))
+                self.items.append(Item(_RAIL, x, y, yaw, (long / 2 + 0.1, 0.12, 0.8), (168, 172, 176)))
 
-    def _yaw(self, s: float) -> float:
-        return float(np.interp(s, self._main.s, self._main.yaw))
+    def _beside(self, way: Roadside, s: float, side: int) -> None:
+        chance, place = self._chance.random(), round(s / STEP)
+        if self._kind == "urban":
+            if place % 8 == (0 if side > 0 else 4):
+                x, y, yaw = way.at(s, side, -0.5)
+                self.items.append(Item(_LAMP, x, y, yaw - side * math.pi / 2, (1.9, 0.16, 7.5), (96, 100, 104)))
+            if chance < 0.9:
+                self._house(way, s, side)
+            else:
+                self._tree(way.at(s, side, 1.2), 5.5)
+            return
+        if chance < (0.34 if self._kind == "rural" else 0.16):
+            self._tree(way.at(s, side, self._chance.uniform(3.5, 9.0)), 8.0)
+        elif chance < 0.6:
+            self._tree(way.at(s, side, self._chance.uniform(9.0, 36.0)), 10.0)
+        x, y, yaw = way.at(s, side, 3.2)
+        if self._kind == "rural" and side > 0 and place % 10 == 0 and self._free.take([(x, y, 0.4)]):
+            self.items.append(Item(_POLE, x, y, yaw, (0.14, 0.9, 8.0), (104, 84, 64)))
 
-    def _at(self, s: float, side: int, out: float) -> Tuple[float, float]:
-        x, y = self._main.points(s, self._edges[side] + side * out).tolist()
-        return x, y
-
-    def _add(self, shape: Shape, place: Tuple[float, float, int], turn: float, size: Tuple[float, float, float], color: RGB) -> None:
-        s, out, side = place
-        self.items.append(Item(shape, *self._at(s, side, out), self._yaw(s) + turn, size, color))
-
-    def _tree(self, s: float, side: int, out: float, about: float) -> None:
-        x, y = self._at(s, side, out)
+    def _tree(self, place: Tuple[float, float, float], about: float) -> None:
         tall = about * self._chance.uniform(0.7, 1.4)
         wide = tall * self._chance.uniform(0.26, 0.4)
-        if self._free.take([(x, y, 1.2)]):
+        if self._free.take([(place[0], place[1], 1.2)]):
             shape, turn = self._chance.choice((_TREE, _TREE, _FIR)), self._chance.uniform(0.0, 6.3)
-            self.items.append(Item(shape, x, y, turn, (wide, wide, tall), self._chance.choice(LEAVES)))
+            self.items.append(Item(shape, place[0], place[1], turn, (wide, wide, tall), self._chance.choice(LEAVES)))
 
-    def _house(self, s: float, side: int) -> None:
+    def _house(self, way: Roadside, s: float, side: int) -> None:
         """A house that looks at the road, where there is room for one."""
         half, depth = self._chance.uniform(5.5, 10.0), self._chance.uniform(4.0, 5.5)
-        x, y = self._at(s, side, self._chance.uniform(1.5, 3.0) + depth)
-        yaw = self._yaw(s)
-        ends = [(x + k * (half - depth) * math.cos(yaw), y + k * (half - depth) * math.sin(yaw), depth + 0.4) for k in (-1, 0, 1)]
-        if self._free.take(ends):
+        x, y, yaw = way.at(s, side, self._chance.uniform(1.5, 3.0) + depth)
+        reach = half - depth
+        circles = [(x + k * reach * math.cos(yaw), y + k * reach * math.sin(yaw), depth + 0.4) for k in (-1, 0, 1)]
+        if self._free.take(circles):
             tall = self._chance.choice((7.0, 10.0, 13.0, 16.0, 22.0)) * self._chance.uniform(0.9, 1.1)
             shape = house(half, depth, tall, self._chance)
             self.items.append(Item(shape, x, y, yaw, (half, depth, tall), self._chance.choice(WALLS)))
@@ -185,7 +192,7 @@ def house(length: float, depth: float, tall: float, chance: random.Random) -> Sh
             add, bays = (b.front if across else b.side), max(2, round(half / 1.4))
             for bay in range(1, bays):
                 at = -0.9 + 1.8 * bay / bays
-                add(sign, (at - 0.32 / bays, at + 0.32 / bays), (0.08, 1.0), M.BODY, 75.0)
+                add(sign, (at - 0.32 / bays, at + 0.32 / bays), (0.0, 1.0), M.BODY, 75.0)
             for floor in range(floors):
                 bay = chance.randrange(bays)
                 at, low = -0.9 + 1.8 * (bay + 0.5) / bays, (floor + 0.32) / floors

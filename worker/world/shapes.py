@@ -73,25 +73,33 @@ COLORS = np.array(
 
 
 class Shape(NamedTuple):
-    """Columns of one shape's faces: corners [F, 4, 3], material [F], nearest and farthest distance [F] at which each is drawn."""
+    """Columns of one shape's faces: corners [F, 4, 3], material [F], nearest and farthest distance [F] at which each is drawn.
+
+    A shape of two parts one before the other has a plane between them at x = ``split``; ``side`` [F] is +1 for the faces before it, -1 for
+    those behind and 0 for what lies under both, so that the part that is nearer to the camera can be drawn last.
+    """
 
     corners: Any
     material: Any
     nearest: Any
     farthest: Any
+    side: Any
+    split: float
 
 
 class Builder:
-    """Collects faces into a Shape."""
+    """Collects faces into a Shape; ``part`` is the side (see Shape) of the faces to come."""
 
     def __init__(self) -> None:
         self._corners: List[Sequence[Corner]] = []
-        self._rest: List[Tuple[int, float, float]] = []
+        self._rest: List[Tuple[int, float, float, int]] = []
+        self.split = 0.0
+        self.part = 0
 
     def face(self, corners: Sequence[Corner], material: int, farthest: float = FAR, nearest: float = 0.0) -> None:
         """Add one face; seen from outside its corners run so that (second - first) x (last - first) points outwards."""
         self._corners.append(corners)
-        self._rest.append((int(material), nearest, farthest))
+        self._rest.append((int(material), nearest, farthest, self.part))
 
     def prism(
         self,
@@ -129,14 +137,14 @@ class Builder:
         """Add wheels on both sides; ``half`` is the radius along x, ``radius`` that along z."""
         for y in (-1.012, 1.012):
             for x in places:
-                for w, h, material, sight in ((1.0, 0.6, 3, 60.0), (0.6, 1.0, 3, 60.0), (0.5, 0.5, 4, 22.0)):
+                for w, h, material, sight in ((1.0, 0.5, 3, 60.0), (0.5, 1.0, 3, 60.0), (0.82, 0.82, 3, 30.0), (0.5, 0.5, 4, 22.0)):
                     span = (radius - radius * h, radius + radius * h)
                     self.side(y * (1.004 if material == 4 else 1.0), (x - half * w, x + half * w), span, material, min(sight, farthest))
 
     def shape(self) -> Shape:
         """The faces so far as arrays."""
         rest = np.array(self._rest, np.float64)
-        return Shape(np.array(self._corners, np.float64), rest[:, 0].astype(np.int64), rest[:, 1], rest[:, 2])
+        return Shape(np.array(self._corners, np.float64), rest[:, 0].astype(np.int64), rest[:, 1], rest[:, 2], rest[:, 3], self.split)
 
 
 def _ring(rect: Rect) -> Tuple[Tuple[float, float], ...]:
@@ -150,13 +158,18 @@ FULL: Rect = (-1.0, 1.0, -1.0, 1.0)
 
 def _lamps(b: Builder, z: Tuple[float, float], inner: float = 0.52) -> None:
     """Head, tail, brake and indicator lamps, on both ends."""
+    apart = 1 if b.split else 0
     middle = (z[0] + z[1]) / 2
     for sign, turn in ((-1, M.LEFT), (1, M.RIGHT)):
         a, c = sorted((sign * inner, sign * 0.92))
+        b.part = apart
         b.front(1.012, (a, c), z, M.HEAD, 120.0)
+        b.part = -apart
         b.front(-1.012, (a, c), z, M.TAIL, 160.0)
         a, c = sorted((sign * 0.76, sign * 0.98))
+        b.part = apart
         b.front(1.016, (a, c), (z[0] - 0.05, middle - 0.03), turn, 70.0)
+        b.part = -apart
         b.front(-1.016, (a, c), (z[0], middle), turn, 90.0)
     b.front(-1.014, (-0.44, -0.3), z, M.REVERSE, 25.0)
 
@@ -186,21 +199,27 @@ def _pillar(y: int) -> List[Corner]:
 def _van(emergency: bool = False) -> Shape:
     b = Builder()
     b.box((-0.96, 0.94, -0.9, 0.9), (0.05, 0.2), M.DARK)
-    b.prism((0.5, 1.0, -1, 1), (0.5, 0.96, -0.97, 0.97), (0.12, 0.5), M.BODY)
+    b.split, b.part = 0.4, 1
+    b.prism((0.4, 1.0, -1, 1), (0.4, 0.96, -0.97, 0.97), (0.12, 0.5), M.BODY)
     b.prism((0.4, 0.94, -0.98, 0.98), (0.4, 0.62, -0.9, 0.9), (0.5, 0.95), M.GLASS, M.BODY)
-    b.prism((-1.0, 0.52, -1, 1), (-1.0, 0.5, -0.94, 0.94), (0.12, 0.97), M.WHITE if emergency else M.BODY)
+    b.part = -1
+    b.prism((-1.0, 0.4, -1, 1), (-1.0, 0.4, -0.94, 0.94), (0.12, 0.97), M.WHITE if emergency else M.BODY)
     for y in (-1.006, 1.006):
         if emergency:
-            b.side(y, (-0.98, 0.5), (0.38, 0.5), M.RED)
+            b.side(y, (-0.98, 0.4), (0.38, 0.5), M.RED)
             b.side(y, (-0.55, -0.15), (0.62, 0.82), M.BLUE_LAMP, 60.0)
         else:
             b.side(y, (-0.9, 0.0), (0.55, 0.84), M.SHADE, 60.0)
-        b.side(y, (0.1, 0.46), (0.52, 0.84), M.GLASS, 80.0)
+        b.side(y, (0.05, 0.38), (0.52, 0.84), M.GLASS, 80.0)
     b.front(-1.006, (-0.8, 0.8), (0.56, 0.86), M.GLASS, 80.0)
-    b.wheels((-0.62, 0.66), 0.13, 0.16)
+    b.wheels((-0.62,), 0.13, 0.16)
+    b.front(-1.012, (-0.2, 0.2), (0.2, 0.27), M.WHITE, 25.0)
+    b.part = 1
+    b.wheels((0.66,), 0.13, 0.16)
     b.front(1.01, (-0.5, 0.5), (0.2, 0.3), M.DARK, 40.0)
     _lamps(b, (0.3, 0.42), 0.6)
     if emergency:
+        b.part = -1
         b.box((0.12, 0.32, -0.8, -0.05), (0.96, 1.05), M.BLUE_LAMP)
         b.box((0.12, 0.32, 0.05, 0.8), (0.96, 1.05), M.RED_LAMP)
     return b.shape()
@@ -209,17 +228,21 @@ def _van(emergency: bool = False) -> Shape:
 def _truck() -> Shape:
     b = Builder()
     b.box((-0.97, 0.97, -0.85, 0.85), (0.06, 0.2), M.DARK)
+    b.split, b.part = 0.59, 1
     b.prism((0.62, 1.0, -0.97, 0.97), (0.62, 0.95, -0.92, 0.92), (0.1, 0.82), M.BODY)
-    b.box((-1.0, 0.56, -1.0, 1.0), (0.2, 1.0), M.CARGO)
     b.front(1.004, (-0.86, 0.86), (0.46, 0.72), M.GLASS)
     b.front(1.01, (-0.6, 0.6), (0.2, 0.36), M.DARK, 50.0)
     for y in (-1.004, 1.004):
         b.side(y * 0.97, (0.72, 0.9), (0.46, 0.72), M.GLASS, 90.0)
+    b.wheels((0.76,), 0.075, 0.13, 80.0)
+    b.part = -1
+    b.box((-1.0, 0.56, -1.0, 1.0), (0.2, 1.0), M.CARGO)
+    for y in (-1.004, 1.004):
         b.side(y, (-0.98, 0.54), (0.26, 0.33), M.BODY, 90.0)
         for x in (-0.62, -0.24, 0.16):
             b.side(y, (x, x + 0.014), (0.34, 0.98), M.METAL, 35.0)
     b.front(-1.004, (-0.01, 0.01), (0.24, 0.96), M.DARK, 60.0)
-    b.wheels((-0.8, -0.58, 0.76), 0.075, 0.13, 80.0)
+    b.wheels((-0.8, -0.58), 0.075, 0.13, 80.0)
     _lamps(b, (0.2, 0.28), 0.6)
     return b.shape()
 

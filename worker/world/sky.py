@@ -7,6 +7,7 @@ the haze into which the far ground fades: sky and ground meet without a seam.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, Tuple
 
 import cv2
@@ -50,6 +51,12 @@ class SkyLens:
         self.places, self.parts = cv2.convertMaps(columns.astype(np.float32), rows.astype(np.float32), cv2.CV_16SC2)
 
 
+@lru_cache(maxsize=64)
+def sky_lens(glass: Lens) -> SkyLens | None:
+    """The sky's view through a lens, made once; None where the lens sees no sky."""
+    return SkyLens(glass) if glass.sky_rows[1] > glass.sky_rows[0] else None
+
+
 def _panorama(air: Air, seed: int) -> np.ndarray[Any, Any]:
     """uint8 [UP, AROUND, 3]: gradient, sun, stars and clouds, computed at half size."""
     elevation = np.linspace(math.pi / 2, 0.0, UP // 2, dtype=np.float32)[:, None]
@@ -64,6 +71,8 @@ def _panorama(air: Air, seed: int) -> np.ndarray[Any, Any]:
     disc = np.clip((toward - 0.99955) * 6000.0, 0.0, 1.0)[:, :, None] * float(air.sun.max() > 0.25)
     sky = mix(sky, np.ones(3, np.float32), disc)
     sky = _clouds(sky, air, (elevation, azimuth), toward, seed)
+    fog = 1.0 - np.exp(-air.fog * 60.0 / np.maximum(np.sin(elevation), 0.04))  # fog lies in the lowest 60 m
+    sky = mix(sky, air.haze.astype(np.float32), (fog * np.ones_like(azimuth))[:, :, None].astype(np.float32))
     sky = np.asarray(cv2.resize(np.clip(sky * 255.0 + 0.5, 0, 255).astype(np.uint8), (AROUND, UP), interpolation=cv2.INTER_LINEAR))
     if air.night > 0.5 and air.clouds < 0.7 and air.fog < 0.012:
         _stars(sky, seed)

@@ -31,7 +31,10 @@ class Things(NamedTuple):
 
 
 class Faces(NamedTuple):
-    """Faces in the world, columns of length F; ``thing`` is the row in ``places`` (x, y, radius, base height of each thing)."""
+    """Faces in the world, columns of length F; ``thing`` is the row in ``places`` and ``ahead`` of what a face belongs to.
+
+    ``places`` are x, y and radius; ``ahead`` is the plane between a thing's two parts (see Shape): its normal's x and y, and its distance.
+    """
 
     corners: Any  # [F, 4, 3]
     color: Any  # [F, 3]
@@ -39,7 +42,9 @@ class Faces(NamedTuple):
     nearest: Any
     farthest: Any
     thing: Any
+    side: Any
     places: Any  # [N, 3]
+    ahead: Any  # [N, 3]
 
 
 def put(things: Things) -> Faces:
@@ -59,8 +64,16 @@ def put(things: Things) -> Faces:
         np.concatenate([shape.nearest for shape in things.shapes]),
         np.concatenate([shape.farthest for shape in things.shapes]),
         thing,
+        np.concatenate([shape.side for shape in things.shapes]),
         np.stack([things.x, things.y, np.hypot(things.half[:, 0], things.half[:, 1]) + 0.2 * things.half[:, 2]], axis=1),
+        np.stack([np.cos(things.yaw), np.sin(things.yaw), _split(things)], axis=1),
     )
+
+
+def _split(things: Things) -> Any:
+    """How far along each thing's heading, from the world's origin, the plane between its two parts lies."""
+    splits = np.array([shape.split for shape in things.shapes]) * things.half[:, 0]
+    return splits + things.x * np.cos(things.yaw) + things.y * np.sin(things.yaw)
 
 
 class Sight(NamedTuple):
@@ -77,6 +90,12 @@ class Sight(NamedTuple):
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
         turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
         return (points - (self.x, self.y, 0.0)) @ turn
+
+    def camera(self) -> Tuple[float, float]:
+        """The camera's x and y in the world."""
+        cos, sin = float(np.cos(self.yaw)), float(np.sin(self.yaw))
+        x, y = float(self.glass.place[0]), float(self.glass.place[1])
+        return self.x + x * cos - y * sin, self.y + x * sin + y * cos
 
     def sees(self, places: Any) -> Tuple[Any, Any]:
         """(which of the places [N, 3] (x, y, radius) may be in the picture, their distances from the camera)."""
@@ -115,7 +134,11 @@ def _pick(sight: Sight, faces: Faces) -> Tuple[Any, Any, Any, Any]:
     visible, distance = sight.sees(faces.places)
     away = distance[faces.thing]
     rows = np.flatnonzero(visible[faces.thing] & (away >= faces.nearest) & (away < faces.farthest))
-    return faces.corners[rows], faces.color[rows], faces.glow[rows], away[rows]
+    x, y = sight.camera()
+    before = np.sign(faces.ahead[:, 0] * x + faces.ahead[:, 1] * y - faces.ahead[:, 2])
+    # By millimetres: first what belongs to both parts, then the far part, then the one on the camera's side.
+    behind = np.where(faces.side[rows] == 0, 0.002, -0.001 * faces.side[rows] * before[faces.thing[rows]])
+    return faces.corners[rows], faces.color[rows], faces.glow[rows], away[rows] + behind
 
 
 def _lit(sight: Sight, middle: Any, normal: Any, base: Any, glow: Any) -> Any:
