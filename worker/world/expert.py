@@ -64,8 +64,7 @@ class Expert:
         """Begin, keep or end a detour round what stands in the lane."""
         self.wait = math.inf
         if self.detour[0] != 0.0:
-            if ego.s > self.detour[3] + _CLEAR + _RAMP:
-                self.detour = [0.0, 0.0, 0.0, 0.0]
+            self._come_back(ego)
             return
         found = self._blockers(ego)
         if not len(found):
@@ -81,6 +80,22 @@ class Expert:
                 self.detour = [offset, begin, max(begin + 5.0, first - _CLEAR), last]
                 return
         self.wait = first - _WAIT
+
+    def _come_back(self, ego: Ego) -> None:
+        """End the detour behind the obstacle, and not before the ego's own lane is free."""
+        offset, _, _, until = self.detour
+        if ego.s > until + _CLEAR + _RAMP:
+            self.detour = [0.0, 0.0, 0.0, 0.0]
+        elif until < ego.s < until + _CLEAR and abs(ego.d - offset) < 1.0 and self._lane_taken(ego):
+            self.detour[3] = ego.s
+
+    def _lane_taken(self, ego: Ego) -> bool:
+        """Somebody of the ego's own way drives beside it in its own lane."""
+        c = self.crowd
+        own = (c.mode == LANE) & (c.visible != 0) & (c.way > 0) & (np.minimum(np.abs(c.d), np.abs(c.goal)) < 1.5)
+        own[0] = False
+        ahead = c.s - ego.s
+        return bool((own & (ahead > -8.0 - np.maximum(c.v - ego.speed, 0.0)) & (ahead < 9.0)).any())
 
     def _blockers(self, ego: Ego) -> Any:
         """Standing things in the ego's lane ahead, the first and those close behind it."""
@@ -101,7 +116,7 @@ class Expert:
         left = float((c.d - m.half_d - 0.95 * c.door)[found].min()) - _BESIDE - 0.25
         right = float((c.d + m.half_d)[found].max()) + _BESIDE + 0.25
         own = [lane for lane in self.traffic.lanes[1] if (lane < 0.0 and lane <= left + 0.3) or (lane > 0.0 and lane >= right - 0.3)]
-        ways = sorted(own, key=abs)[:2]
+        ways = sorted((way for way in own if abs(way) < 4.5), key=abs)
         edge = min(lane.offset - 0.5 * lane.width for lane in self.road.lanes if lane.kind in ("driving", "shoulder"))
         if left - 0.5 * WIDTH > edge and left < 0.0:
             ways.append(left)
@@ -117,7 +132,7 @@ class Expert:
         oncoming = (c.mode == LANE) & (c.way < 0)
         ahead = c.s - ego.s
         meets = oncoming & (ahead > -4.0) & (c.s - np.maximum(c.v, 4.0) * (through + 1.0) < until + 8.0)
-        behind = ~oncoming & (ahead <= 0.0) & (ahead + 7.0 + 3.0 * np.maximum(c.v - ego.speed, 0.0) > 0.0)
+        behind = ~oncoming & (np.abs(goal - offset) < np.abs(goal - ego.d)) & (ahead <= 0.0) & (ahead + 7.0 + 3.0 * np.maximum(c.v - ego.speed, 0.0) > 0.0)
         beside = ~oncoming & (ahead > 0.0) & (ahead < np.where(c.v > 3.0, 9.0, until - ego.s + 6.0))
         return not bool((strip & (meets | behind | beside)).any())
 
@@ -178,7 +193,7 @@ class Expert:
         nose = ego.s + 0.5 * LENGTH
         for row in np.flatnonzero((c.mode == CROSS) & (c.visible != 0)):
             path = self.paths[c.path[row]]
-            if path.junction != index or not self._comes(row, path, tick, ego):
+            if path.junction != index or not self._comes(int(row), path, tick):
                 continue
             enters, leaves = _time(path.road_zone[0] - 3.0 - nose, ego.speed), _time(path.road_zone[1] + LENGTH + 1.0 - nose, ego.speed)
             pace, half = max(float(c.v[row]), 0.6 * float(c.cruise[row])), 0.5 * float(c.length[row])
@@ -187,7 +202,7 @@ class Expert:
                 return True
         return False
 
-    def _comes(self, row: int, path: Path, tick: int, ego: Ego) -> bool:
+    def _comes(self, row: int, path: Path, tick: int) -> bool:
         return bool(self.crowd.p[row] > path.stop + 1.0) or self.traffic.may_cross(row, tick, 0.0)
 
     def state(self) -> List[float]:

@@ -19,6 +19,7 @@ from .road import Road
 _TIGHTEST = 0.3  # of 1 - curvature * d: nobody turns on the spot
 _SIDE_ACCELERATION = 1.6  # m/s2 of a lane change
 _MAX_SLIDE = 1.6  # m/s
+_EDGE_OVER = 0.3  # m/s: who stands half way between two lanes still gets over, so that nobody blocks both for ever
 
 
 class Motion:
@@ -27,7 +28,7 @@ class Motion:
     def __init__(self, road: Road, crowd: Crowd, paths: Sequence[Path], base_lights: int) -> None:
         self.road, self.crowd = road, crowd
         self._lights = (crowd.base_lights | np.where(crowd.kind <= ActorKind.EMERGENCY, base_lights, 0)).astype(np.uint8)
-        columns = [(p.x, p.y, p.cos, p.sin, p.yaw, p.merge, p.way, p.lane) for p in paths] or [(0.0,) * 8]
+        columns = [(p.x, p.y, p.cos, p.sin, p.yaw, p.merge, float(p.way), p.lane) for p in paths] or [(0.0,) * 8]
         self.px, self.py, self.pcos, self.psin, self.pyaw, self.merge, self._merge_way, self._merge_lane = np.array(columns).T
         blank = np.zeros(int((END - START) / RASTER) + 1)
         self._table_s = np.stack([p.s for p in paths] or [blank])
@@ -56,10 +57,10 @@ class Motion:
         self._project()
 
     def _shift(self, lane: Any) -> None:
-        """Lateral motion towards the goal: smooth, and never without rolling."""
+        """Lateral motion towards the goal: smooth, and hardly without rolling."""
         c = self.crowd
         error = c.goal - c.q
-        most = np.minimum(_MAX_SLIDE, 0.3 * c.v)
+        most = np.clip(0.3 * c.v, np.where(np.abs(error) > 0.3, _EDGE_OVER, 0.0), _MAX_SLIDE)
         wish = np.clip(1.1 * error, -most, most)
         change = np.clip(wish - c.slide, -_SIDE_ACCELERATION * DT, _SIDE_ACCELERATION * DT)
         c.slide[:] = np.where(lane, np.clip(c.slide + change, -most, most), c.slide)

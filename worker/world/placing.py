@@ -74,14 +74,20 @@ def _cross(cast: Cast, road: Road, paths: Sequence[Path]) -> None:
 
 def _park(cast: Cast, road: Road, density: float) -> None:
     """Parked cars, never within a junction and never where the ego starts."""
+    before = len(cast.members)
     for lane in road.lanes:
         if lane.kind != "parking":
             continue
         s = cast.rng.uniform(14.0, 30.0)
         for _ in range(round(4 * density)):
-            if not _in_junction(road, s) and s < road.length + 20.0:
+            if not _in_junction(road, s) and s < road.length + 20.0 and not _scenery_near(cast, s, before):
                 cast.add(cast.rng.choice((CAR, CAR, VAN)), STILL, s, lane.offset, way=side_way(lane))
             s += cast.rng.uniform(9.0, 30.0)
+
+
+def _scenery_near(cast: Cast, s: float, before: int) -> bool:
+    """Something of the scenario stands within a few lengths; ``before`` is how many actors there were."""
+    return any(member.mode == STILL and abs(member.p - s) < 16.0 for member in cast.members[1:before])
 
 
 def _stroll(cast: Cast, road: Road, density: float) -> None:

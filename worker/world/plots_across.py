@@ -137,7 +137,7 @@ class Runner(Plot):
         eta = stage.eta(0.5 * (self.path.road_zone[0] + self.path.road_zone[1]))
         if stage.memory[0] == 0.0:
             left = middle - float(c.p[self.row])
-            c.v[self.row] = min(max(left / max(eta, 0.3), 2.0), 13.0)
+            c.v[self.row] = min(max(left / max(eta, 0.3), 5.0), 13.0)
             if left < 14.0 or eta < 1.2 or stage.seconds > 15.0:
                 stage.memory[0] = 1.0
         return bool(c.p[self.row] > self.path.zone[1] + 4.0) or not c.visible[self.row]

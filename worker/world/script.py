@@ -90,7 +90,7 @@ class Stage:
 
     def eta(self, s: float) -> float:
         """Seconds until the ego's nose is at s if it goes on as now; long when it hardly moves."""
-        return max(s - self.ego.s - 2.45, 0.0) / max(self.ego.speed, 0.5)
+        return float(max(s - self.ego.s - 2.45, 0.0) / max(self.ego.speed, 0.5))
 
     def grip(self, ego: Ego) -> float:
         """The share of the friction that is left where the ego is."""

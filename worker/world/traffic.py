@@ -43,7 +43,7 @@ class Traffic:
         acceleration = np.zeros(len(c))
         open_ = np.zeros(len(c), bool)
         if len(cross):
-            open_[cross] = [self.may_cross(row, tick, ego_along) for row in cross]
+            open_[cross] = [self.may_cross(int(row), tick, ego_along) for row in cross]
             acceleration[cross] = self._crossing(cross, open_[cross], x, y, yaw)
         if len(lane):
             acceleration[lane] = self._following(lane, ego_along, open_, tick)
@@ -159,7 +159,7 @@ class Traffic:
         for row in rows[(tick + 7 * rows) % 20 == 0]:
             held = c.acceleration[row] < -0.3 or c.v[row] < 0.6 * min(c.cruise[row], 8.0)
             if held and c.v[row] > 0.3 and abs(c.goal[row] - c.q[row]) < 0.3 and not self._near_junction(float(c.s[row])):
-                self._try_lanes(row)
+                self._try_lanes(int(row))
 
     def _try_lanes(self, row: int) -> None:
         c = self.crowd
@@ -195,7 +195,7 @@ class Traffic:
             c.visible[row], c.timer[row] = 0, max(float(c.pause[row]), 0.0)
         waiting = (c.visible == 0) & (c.pause >= 0.0) & (c.timer <= 0.0)
         for row in np.flatnonzero(waiting):
-            self._come(row, low, high)
+            self._come(int(row), low, high)
 
     def _come(self, row: int, low: float, high: float) -> None:
         """Enter again where the actor first came from, out of the ego's sight and not on top of anybody."""
