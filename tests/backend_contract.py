@@ -15,10 +15,10 @@ import json, sys
 from pathlib import Path
 from backend_contract import digests_from, script
 from worker.backends.opening import open_backend
-spec, options, data, ticks = json.loads(sys.argv[1])
+spec, options, data, steps, ticks = json.loads(sys.argv[1])
 backend = open_backend(spec, options)
 first = backend.restore(Path(data).read_bytes())
-print(json.dumps([first.digest] + digests_from(backend, script(ticks))))
+print(json.dumps([first.digest] + digests_from(backend, script(steps), ticks)))
 backend.close()
 """
 
@@ -42,8 +42,8 @@ def drive(backend, actions, ticks=1):
     return outcomes
 
 
-def digests_from(backend, actions):
-    return [outcome.digest for outcome in drive(backend, actions)]
+def digests_from(backend, actions, ticks):
+    return [outcome.digest for outcome in drive(backend, actions, ticks)]
 
 
 def assert_same(one, other, where="observation"):
@@ -76,11 +76,11 @@ def assert_same_outcome(one, other):
     assert_same(one.info, other.info, "info")
 
 
-def digests_elsewhere(spec, options, data, ticks, python=sys.executable):
+def digests_elsewhere(spec, options, data, steps, ticks, *, python=sys.executable):
     """The digests of a fresh process of that Python that restores the snapshot in file ``data`` and drives the script from there."""
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     done = subprocess.run(
-        [python, "-c", _ELSEWHERE, json.dumps([spec, options, str(data), ticks])],
+        [python, "-c", _ELSEWHERE, json.dumps([spec, options, str(data), steps, ticks])],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

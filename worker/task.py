@@ -4,6 +4,7 @@ Reward per tick is the sum over TERMS of weight * amount. Six terms and weights 
 (forward speed / 30 m/s, at most 1), collision, lane_violation and red_light_violation (1 each time), route_completed (1 at the goal).
 Ours are stop_violation and yield_violation (1 each time) and progress (metres of route never covered before, so that circling and
 driving back and forth earn nothing): at 10 m/s it is worth as much as being alive, and less than the goal on any route below 500 m.
+The alive term pays for time, so of two drives to the goal the slower earns more: set its weight to 0 where that matters.
 ``reward_type`` "sparse" starts from collision and route_completed alone; ``reward_weights`` then sets single weights, in both types.
 Lengths are metres, speeds m/s. ``max_steps`` counts ticks, so that one step of n ticks equals n steps of one.
 """

@@ -1,6 +1,7 @@
 """The embedded backend: episodes, steps and exact snapshots over worker/world. No socket, no clock, no process.
 
 An episode is replaced only when its successor stands complete, so a reset or restore that fails leaves the present one as it was.
+The one before it is kept as a spare: a fork restores one world again and again, and laying out its road is the slow part.
 A snapshot carries its route, so it fits a worker with another route file; pictures are no part of it, they are drawn anew.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
@@ -34,6 +35,10 @@ TIER = "exact"
 MOST_TICKS = 10_000  # in one step
 
 
+_OF_SCENE = ("route", "weather", "seed")
+_OF_WORLD = (*_OF_SCENE, "traffic_density", "scenario")
+
+
 class _Scene(NamedTuple):
     """A painter and what it was made for: the road, the weather and the seed."""
 
@@ -44,6 +49,7 @@ class _Scene(NamedTuple):
 @dataclass(frozen=True)
 class _Episode:
     settings: Settings
+    key: bytes  # what the world was built for
     world: World
     task: Task
     edges: Tuple[float, float]
@@ -51,7 +57,8 @@ class _Episode:
     @classmethod
     def begin(cls, settings: Settings) -> _Episode:
         world = World(settings.route, settings.seed, settings.weather, settings.traffic_density, settings.scenario)
-        return cls(settings, world, Task(world.road.length, DT, settings.terms), view.edges(world.road))
+        task = Task(world.road.length, DT, settings.terms)
+        return cls(settings, _key(settings, *_OF_WORLD), world, task, view.edges(world.road))
 
     def place(self) -> Place:
         ego, (left, right) = self.world.ego, self.edges
@@ -69,6 +76,7 @@ class EmbeddedBackend(Backend):
         self._routes = route_files.read(Path(routes) if routes else route_files.DEFAULT_FILE)
         self._rig = rigs.load(sensors)
         self._episode: _Episode | None = None
+        self._spare: _Episode | None = None
         self._scene: _Scene | None = None
         self._traits = Traits(
             backend=NAME,
@@ -125,7 +133,7 @@ class EmbeddedBackend(Backend):
         settings = Settings.from_plain(tree["settings"])
         self.progress(f"restoring route {settings.route.id}", 0)
         try:
-            episode = _Episode.begin(settings)
+            episode = self._rebuilt(settings)
         except RequestError as error:  # such as a route that no car could drive
             raise SnapshotCorrupt(f"the snapshot's world cannot be built: {error}") from None
         episode.world.load(tree["world"])
@@ -136,10 +144,10 @@ class EmbeddedBackend(Backend):
         return self._present().digest()
 
     def release(self) -> None:
-        self._episode = None
+        self._episode, self._spare = None, self._episode or self._spare
 
     def close(self) -> None:
-        self._episode, self._scene = None, None
+        self._episode, self._spare, self._scene = None, None, None
 
     def _present(self) -> _Episode:
         if self._episode is None:
@@ -150,16 +158,22 @@ class EmbeddedBackend(Backend):
         """The outcome at the start of an episode, and only then the episode itself: what fails before changes nothing."""
         scene = self._scene_of(episode)
         outcome = self._outcome(episode, scene, [], view.beginning(episode.world, episode.settings))
-        self._episode, self._scene = episode, scene
+        self._episode, self._spare, self._scene = episode, self._episode, scene
         return outcome
+
+    def _rebuilt(self, settings: Settings) -> _Episode:
+        """An episode of these settings for ``load`` to overwrite, in the spare's world if it fits."""
+        spare = self._spare
+        if spare is None or spare.key != _key(settings, *_OF_WORLD):
+            return _Episode.begin(settings)
+        return replace(spare, settings=settings, task=Task(spare.world.road.length, DT, settings.terms))
 
     def _scene_of(self, episode: _Episode) -> _Scene | None:
         """The present scene if it fits: a fork restores one world again and again, and making a painter is slow."""
         if not self._rig.cameras:
             return None
         settings = episode.settings
-        plain = settings.to_plain()
-        key = seal([plain["route"], plain["weather"], settings.seed])
+        key = _key(settings, *_OF_SCENE)
         if self._scene is not None and self._scene.key == key:
             return self._scene
         self.progress(f"painting route {settings.route.id}", episode.world.tick)
@@ -178,6 +192,12 @@ class EmbeddedBackend(Backend):
             digest=episode.digest(),
             tick=int(world.tick),
         )
+
+
+def _key(settings: Settings, *names: str) -> bytes:
+    """Equal where these settings are."""
+    plain = settings.to_plain()
+    return seal([plain[name] for name in names])
 
 
 def _happenings(verdicts: List[Verdict], happened: List[Events]) -> Dict[str, Any]:

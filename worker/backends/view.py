@@ -74,8 +74,9 @@ def info(world: World, task: Task, settings: Settings, reward_terms: Dict[str, f
 def beginning(world: World, settings: Settings) -> Dict[str, Any]:
     """What info tells at reset and restore only.
 
-    ``route``: the whole reference line, float32 [N, 2], every 2 m. ``lanes``: the strips beside it from left to right, float32 [L, 3]: metres
-    to the right of the line, width, and direction (1 the ego's way, -1 oncoming, 0 nobody drives there). ``traffic_density``.
+    ``route``: the whole reference line, float32 [N, 2], every 2 m. ``lanes``: the strips of the road from left to right, float32 [L, 3],
+    each its middle's metres to the right of the line, its width, and its direction (1 the ego's way, -1 oncoming, 0 nobody drives there).
+    ``traffic_density``.
     """
     length = world.road.length
     s = np.append(np.arange(0.0, length, AHEAD_SPACING), length)
