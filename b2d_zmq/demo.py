@@ -133,7 +133,7 @@ def _approach(env: CarlaEnv, observation: Any, info: Dict[str, Any]) -> Tuple[An
     """Drive with the follower until something ahead matters, or to the last step of APPROACH."""
     follower, (fewest, most) = RouteFollower(), APPROACH
     path = [_place(observation)]
-    for step in tqdm(range(most), desc="driving", unit="step", leave=False):
+    for step in tqdm(range(most), desc="driving", unit="step", leave=False, disable=None):
         if step >= fewest and _speed(observation) > MOVING and min(info["hazard"]["gap"], info["hazard"]["stop"]) < NEAR:
             break
         observation, _, terminated, truncated, info = env.step(follower.act(observation, info))
@@ -162,7 +162,7 @@ def _step(group: BranchGroup, plan: Plan, info: Mapping[str, Any], dt: float) ->
     for drive, first in zip(drives, seen):
         drive.moments.append(_moment(first, 0.0, True))
     shown = shown_steps(plan.steps)
-    for step in tqdm(range(1, plan.steps + 1), desc=f"{len(steers)} branches", unit="step"):
+    for step in tqdm(range(1, plan.steps + 1), desc=f"{len(steers)} branches", unit="step", disable=None):
         if step <= MANOEUVRE_STEPS:
             actions = [[THROTTLE, 0.0, steer if step <= PULSE_STEPS else 0.0] for steer in steers]
         else:
@@ -185,7 +185,7 @@ def _go_on(env: CarlaEnv, story: Story, dt: float, say: Say) -> None:
         return
     follower, observation, info = RouteFollower(), env.get_current_observation(), chosen.info
     began, shown = drive.moments[0].seconds, shown_steps(LIVE_STEPS)
-    for step in tqdm(range(1, LIVE_STEPS + 1), desc="live", unit="step"):
+    for step in tqdm(range(1, LIVE_STEPS + 1), desc="live", unit="step", disable=None):
         observation, reward, terminated, truncated, info = env.step(follower.act(observation, info))
         over = terminated or truncated
         drive.note(reward, info, _moment(observation, began + step * dt, over or step in shown), over)
@@ -243,4 +243,4 @@ def _name(steer: float) -> str:
     if steer == 0.0:
         return "straight"
     side = "left" if steer < 0 else "right"
-    return side if abs(steer) == MOST_STEER else f"{side} {abs(steer):.2f}"
+    return side if abs(steer) == MOST_STEER else f"{side} {abs(steer):.3g}"

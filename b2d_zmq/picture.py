@@ -102,10 +102,10 @@ def birds_eye(route: Any, lanes: Any, tracks: Sequence[Track], origin: Sequence[
     ``route`` is the reference line [N, 2] in metres; ``lanes`` [L, 3] are the strips beside it from left to right: metres to the right of
     the line, width, direction (1 along, -1 against, 0 none). ``origin`` is the fork's place, ``heading`` its yaw in degrees.
     """
-    view = _View.fit([track.points for track in tracks], origin, heading, size)
+    dotted = [Track("route", ROUTE, route), *tracks]
+    view = _View.fit([track.points for track in tracks], origin, heading, size, _legend_width(dotted))
     canvas = np.full((size[1], size[0], 3), GROUND, np.uint8)
     _road(canvas, view, np.asarray(route, np.float64), np.asarray(lanes, np.float64).reshape(-1, 3))
-    dotted = [Track("route", ROUTE, route), *tracks]
     for point in view.pixels(route):
         cv2.circle(canvas, _point(np.clip(point, -20000, 20000)), 3, ROUTE, -1, cv2.LINE_AA)
     for track in tracks:
@@ -125,29 +125,31 @@ class _View:
     origin: Tuple[float, float]
     turn: float
     scale: float
-    middle: Tuple[float, float]
-    size: Tuple[int, int]
+    middle: Tuple[float, float]  # of what is shown, turned but not scaled
+    center: Tuple[float, float]  # of the room for it, in pixels
 
     @classmethod
-    def fit(cls, paths: Sequence[Any], origin: Sequence[float], heading: float, size: Tuple[int, int]) -> _View:
-        raw = cls((float(origin[0]), float(origin[1])), math.radians(heading), 1.0, (0.0, 0.0), (0, 0))
+    def fit(cls, paths: Sequence[Any], origin: Sequence[float], heading: float, size: Tuple[int, int], left: int) -> _View:
+        """Everything in view, clear of the ``left`` pixels where the legend is."""
+        raw = cls((float(origin[0]), float(origin[1])), math.radians(heading), 1.0, (0.0, 0.0), (0.0, 0.0))
         turned = np.concatenate([raw.pixels(path) for path in paths if len(path)] + [np.zeros((1, 2))])
         low, high = turned.min(axis=0), turned.max(axis=0)
         span = np.maximum(high - low, 1.0)
-        room = np.array([size[0] - 200.0, size[1] - 130.0])
+        room = np.array([size[0] - left - 110.0, size[1] - 110.0])
         scale = float(min(room[0] / span[0], room[1] / span[1], 40.0))
         middle = (low + high) / 2.0
-        return cls(raw.origin, raw.turn, scale, (float(middle[0]), float(middle[1])), size)
+        return cls(raw.origin, raw.turn, scale, (float(middle[0]), float(middle[1])), ((size[0] + left) / 2.0, size[1] / 2.0))
 
     def pixels(self, points: Any) -> Any:
         """[N, 2] world -> float [N, 2] pixels (x to the right, y down)."""
         moved = np.asarray(points, np.float64).reshape(-1, 2) - np.asarray(self.origin)
         cos, sin = math.cos(self.turn), math.sin(self.turn)
         turned = np.stack([moved[:, 0] * cos + moved[:, 1] * sin, moved[:, 1] * cos - moved[:, 0] * sin], axis=1)
-        return (turned - np.asarray(self.middle)) * self.scale + np.asarray(self.size) / 2.0
+        return (turned - np.asarray(self.middle)) * self.scale + np.asarray(self.center)
 
 
 def _road(canvas: Any, view: _View, route: Any, lanes: Any) -> None:
+    route = np.concatenate([_beyond(route[0], route[1])[::-1], route, _beyond(route[-1], route[-2])])  # the road goes on
     along = np.gradient(route, axis=0)
     right = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     for offset, width, direction in lanes:
@@ -161,6 +163,11 @@ def _road(canvas: Any, view: _View, route: Any, lanes: Any) -> None:
                 _polyline(canvas, edge[k : k + 3], (235, 235, 235), thick)
         elif one[2] or other[2]:
             _polyline(canvas, edge, (236, 196, 60) if one[2] * other[2] < 0 else (235, 235, 235), thick)
+
+
+def _beyond(end: Any, before: Any) -> Any:
+    """Points that go on from ``end`` as straight as it came from ``before``, 100 steps."""
+    return end + (end - before) * np.arange(1, 101)[:, None]
 
 
 def _track(canvas: Any, view: _View, track: Track) -> None:
@@ -177,13 +184,15 @@ def _track(canvas: Any, view: _View, track: Track) -> None:
 
 
 def _legend(canvas: Any, tracks: Sequence[Track]) -> None:
-    wide = max([_text_size(track.name, 0.5)[0] for track in tracks] + [60])
-    high = 24 * len(tracks) + 14
-    cv2.rectangle(canvas, (10, 10), (10 + wide + 64, 10 + high), PAPER, -1)
+    cv2.rectangle(canvas, (10, 10), (_legend_width(tracks), 24 + 24 * len(tracks)), PAPER, -1)
     for i, track in enumerate(tracks):
         y = 34 + 24 * i
         cv2.line(canvas, (20, y - 6), (48, y - 6), track.color, 5 if track.wide else 3, cv2.LINE_AA)
         _text(canvas, track.name, (58, y), 0.5)
+
+
+def _legend_width(tracks: Sequence[Track]) -> int:
+    return max(_text_size(track.name, 0.5)[0] for track in tracks) + 74
 
 
 def _scale_bar(canvas: Any, scale: float) -> None:
