@@ -12,7 +12,18 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Type
 import numpy as np
 
 from .client import Client, Lease, Pending
-from .errors import B2DError, LeaseVoid, NoEpisode, ProtocolError, RequestError, SimulatorError, UnknownOption, WorkerLost, WrongMode
+from .errors import (
+    B2DError,
+    LeaseVoid,
+    NoEpisode,
+    ProtocolError,
+    RequestError,
+    SimulatorError,
+    SnapshotError,
+    UnknownOption,
+    WorkerLost,
+    WrongMode,
+)
 from .protocol import Kind
 from .snapshot import State
 
@@ -80,7 +91,8 @@ class Session:
         self.digests: List[str] = []
         self.lost: B2DError | None = None
         self._beginnings: Dict[int, Begin] = {}
-        self._awaited: Pending | None = None
+        self._awaited: Pending | None = None  # what was sent and brought no certain end yet
+        self._before: Pending | None = None  # the same, before the last request
         self._logged = 0  # the number of the request that wrote the last entry of the log
 
     def send_reset(self, seed: int, options: Mapping[str, Any]) -> Pending:
@@ -136,16 +148,23 @@ class Session:
         self._begin(Begin(data=state.data))
         return state
 
+    def require_certain(self) -> None:
+        """Raise what makes this episode unusable: the loss of its worker, or a request that failed half-way or was interrupted."""
+        if self.lost is not None:
+            raise self.lost
+        if self._awaited is not None:
+            told = f"the last request on worker {self.lease.worker} failed or was interrupted, so its episode is uncertain"
+            raise WrongMode(f"{told}; go on from a reset, a restore or a new fork")
+
     def _require_episode(self) -> None:
         if self.lost is None and self.begin is None:
             raise NoEpisode("no episode is under way on this worker; call reset or restore first")
 
     def _send(self, kind: Kind, tree: Any, budget: float) -> Pending:
-        if self.lost is not None:
-            raise self.lost
-        if self._awaited is not None and kind not in (Kind.RESET, Kind.RESTORE):
-            raise WrongMode("the last request was interrupted before its answer came, so this episode is uncertain; reset or restore")
-        pending = self._awaited = self.client.send(kind, tree, budget=budget, lease=self.lease, seq=self.seq + 1)
+        if kind not in (Kind.RESET, Kind.RESTORE) or self.lost is not None:
+            self.require_certain()
+        pending = self.client.send(kind, tree, budget=budget, lease=self.lease, seq=self.seq + 1)
+        self._before, self._awaited = self._awaited, pending
         self.seq += 1
         return pending
 
@@ -159,17 +178,18 @@ class Session:
         self.digests.clear()
 
     def _result(self, pending: Pending) -> Any:
-        self.client.wait([pending])
-        self._awaited = None
         try:
-            return pending.result()
+            body = pending.result()
         except (WorkerLost, LeaseVoid) as error:
             self.lost = error
             raise
-        except RequestError:
+        except (RequestError, SnapshotError, NoEpisode):
+            self._awaited = self._before  # these leave the episode as it was, uncertain or not
             if pending.number == self._logged:
-                self.log.pop()  # it was refused, so it is no part of the episode
+                self.log.pop()
             raise
+        self._awaited = None
+        return body
 
 
 def annotate(outcome: Outcome, steps: int, reward: float, worker: str) -> Dict[str, Any]:

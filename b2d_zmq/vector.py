@@ -230,8 +230,8 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         if self._amid:
             raise WrongMode("a call was interrupted, so the sub-environments are no longer in step; reset all of them")
         for sub in self._subs:
-            if sub.session is not None and sub.session.lost is not None:
-                raise sub.session.lost
+            if sub.session is not None:
+                sub.session.require_certain()
 
     def _seeds(self, seed: Union[int, Sequence[int], None]) -> List[int | None]:
         if seed is None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from b2d_zmq import CarlaEnv
-from b2d_zmq.errors import B2DError, BudgetExceeded, LeaseVoid, NoBroker, SimulatorError, WorkerLost
+from b2d_zmq.errors import B2DError, BudgetExceeded, LeaseVoid, NoBroker, SimulatorError, WorkerLost, WrongMode
 
 GO = [0.5, 0.0, 0.0]
 
@@ -44,13 +44,15 @@ def test_a_simulator_that_raises_brings_its_traceback_and_lives_on(start):
     with pytest.raises(SimulatorError, match="the wheels came off") as caught:
         env.step(GO)
     assert "in fault" in caught.value.remote_traceback
+    with pytest.raises(WrongMode, match="uncertain"):
+        env.step(GO)
     env.reset(seed=1)
     assert env.step(GO)[4]["episode_steps"] == 1
 
 
 def test_a_killed_simulator_is_a_lost_worker(start):
     _, env = start("Killed")
-    with pytest.raises(WorkerLost, match="SIGKILL|signal 9"):
+    with pytest.raises(WorkerLost, match=r"SIGKILL|signal 9"):
         env.step(GO)
     env.reset(seed=1)
 
@@ -68,7 +70,7 @@ def test_a_branch_whose_simulator_raises_is_masked(start):
     with env.fork(2, wait=30.0) as group:
         group.step([GO, GO])
         group.step([GO, GO])
-        with pytest.raises(WorkerLost, match="all 2 branches were lost.*the wheels came off"):
+        with pytest.raises(WorkerLost, match=r"all 2 branches were lost.*the wheels came off"):
             group.step([GO, GO])
         assert np.isnan(group.returns).all()
     assert env.step(GO)[4]["tick"] == 4  # back at the snapshot, on a worker that lives

@@ -297,6 +297,10 @@ def test_an_interrupted_step_is_not_forgotten(env, monkeypatch):
             env.step(FORWARD)
     with pytest.raises(WrongMode, match="interrupted"):
         env.step(FORWARD)
+    with pytest.raises(UnknownOption):
+        env.reset(options={"wether": 1})
+    with pytest.raises(WrongMode, match="interrupted"):
+        env.step(FORWARD)
     env.reset(seed=1)
     assert env.step(FORWARD)[4]["tick"] == 1
 
