@@ -7,6 +7,7 @@ A space travels as a small map; the profile is a hash over it, so that only work
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
 import msgpack
@@ -14,6 +15,8 @@ import numpy as np
 from gymnasium import spaces
 
 from .errors import InvalidAction, ProtocolError
+
+MAX_ELEMENTS = 2**26  # of one announced box; its bounds are built in full
 
 COMMANDS = ("left", "right", "straight", "follow lane", "change lane left", "change lane right")
 """The meaning of ``navigation["command"]``: CARLA's RoadOption less one, as Bench2Drive's agents count it."""
@@ -35,15 +38,11 @@ def observation_space(images: Mapping[str, Tuple[int, int]]) -> spaces.Dict:
         return spaces.Box(low, high, (n,), np.float32)
 
     inf = float("inf")
-    parts: Dict[str, spaces.Space[Any]] = {
-        key: spaces.Box(0, 255, (height, width, 3), np.uint8) for key, (height, width) in images.items()
-    }
+    parts: Dict[str, spaces.Space[Any]] = {key: spaces.Box(0, 255, (height, width, 3), np.uint8) for key, (height, width) in images.items()}
     parts["vehicle_state"] = spaces.Dict(
         {"position": box(-inf, inf, 3), "rotation": box(-360, 360, 3), "velocity": box(-inf, inf, 3), "speed": box(0, inf, 1)}
     )
-    parts["scenario_info"] = spaces.Dict(
-        {"route_id": box(-inf, inf, 1), "step_count": box(0, inf, 1), "max_steps": box(0, inf, 1)}
-    )
+    parts["scenario_info"] = spaces.Dict({"route_id": box(-inf, inf, 1), "step_count": box(0, inf, 1), "max_steps": box(0, inf, 1)})
     parts["navigation"] = spaces.Dict(
         {"command": spaces.Discrete(len(COMMANDS)), "distance_to_goal": box(0, inf, 1), "route_completion": box(0, 1, 1)}
     )
@@ -95,11 +94,11 @@ def from_wire(wire: Mapping[str, Any]) -> spaces.Space[Any]:
         if wire["type"] == "discrete":
             return spaces.Discrete(int(wire["n"]))
         shape, dtype = tuple(int(n) for n in wire["shape"]), np.dtype(str(wire["dtype"]))
-        if wire["type"] != "box" or dtype.kind not in "fiub":
-            raise ValueError(f"type {wire['type']!r}, dtype {dtype}")
+        if wire["type"] != "box" or dtype.kind not in "fiub" or math.prod(shape) > MAX_ELEMENTS:
+            raise ValueError(f"type {wire['type']!r}, dtype {dtype}, shape {shape}")
         low, high = (np.broadcast_to(np.asarray(wire[k], dtype), shape).copy() for k in ("low", "high"))
         return spaces.Box(low, high, shape, dtype.type)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, AssertionError) as error:  # gymnasium asserts
         raise ProtocolError(f"a worker announced a space that cannot be read: {error!r}") from None
 
 
