@@ -167,7 +167,7 @@ def test_any_points_give_a_drivable_road_or_a_refusal(points):
 
 
 def test_a_road_has_the_same_bits_on_every_python_and_numpy():
-    """A snapshot carries its route, not its road. Who changes this digest on purpose raises the version of the embedded backend's snapshots."""
+    """A snapshot carries its route, not its road: who changes this digest on purpose raises the version of the backend's snapshots."""
     told = hashlib.blake2b(digest_size=8)
     for route in routes.read(routes.DEFAULT_FILE):
         road = roads.build(route, 0)
