@@ -57,7 +57,7 @@ class Painter:
         view = self._view(camera)
         ego = world.ego
         sight = solids.Sight(view.glass, self._air, float(ego.x), float(ego.y), float(ego.yaw))
-        things = [faces for faces in (vehicles_of(world, sight), signals_of(world)) if faces is not None]
+        things = [faces for faces in (vehicles_of(world, sight), signals_of(world, self._air)) if faces is not None]
         self._background(image, view, sight, world)
         solids.draw(image, sight, [self.scenery, *things])
         if self._air.rain > 0.02:

@@ -8,9 +8,10 @@ from typing import Any, List, Tuple
 import numpy as np
 
 from .actors import ActorKind, Lights
+from .air import Air
 from .shapes import COLORS, SHAPES, STRIDES, Builder, Shape
 from .shapes import Material as M
-from .solids import Faces, Sight, Things, put
+from .solids import HALO, Faces, Sight, Things, put
 
 _LAMPS = (
     # flag, material, colour when on
@@ -37,10 +38,10 @@ def vehicles_of(world: Any, sight: Sight) -> Faces | None:
     palette = np.repeat(COLORS[None], len(rows), axis=0)
     palette[:, M.BODY] = actors.color[rows]
     palette[:, M.SHADE] = palette[:, M.BODY] * 0.72
-    glow = np.zeros(palette.shape[:2], bool)
+    glow = np.zeros(palette.shape[:2], np.uint8)
     _switch(palette, glow, actors.lights[rows], tick)
     half = np.stack([actors.length[rows] / 2, actors.width[rows] / 2, actors.height[rows]], axis=1)
-    return put(Things(shapes, actors.x[rows], actors.y[rows], actors.yaw[rows], half, palette, glow))
+    return put(Things(shapes, actors.x[rows], actors.y[rows], actors.yaw[rows], half, palette, glow), sight.air)
 
 
 def _shape(kind: int, actors: Any, row: int, tick: int) -> Shape:
@@ -71,20 +72,20 @@ def _switch(palette: Any, glow: Any, lights: Any, tick: int) -> None:
     blink = tick // 7 % 2 == 0
     at_night = (lights & Lights.HEAD) > 0
     palette[at_night, M.TAIL] = (196, 26, 22)
-    glow[at_night, M.TAIL] = True
+    glow[at_night, M.TAIL] = HALO
     for flag, material, color in _LAMPS:
         on = (lights & flag) > 0
         if material in (M.LEFT, M.RIGHT) and not blink:
             continue
         palette[on, material] = color
-        glow[on, material] = True
+        glow[on, material] = HALO
     siren = (lights & Lights.SIREN) > 0
     material, color = (M.BLUE_LAMP, (90, 130, 255)) if tick // 4 % 2 == 0 else (M.RED_LAMP, (255, 50, 50))
     palette[siren, material] = color
-    glow[siren, material] = True
+    glow[siren, material] = HALO
 
 
-def signals_of(world: Any) -> Faces | None:
+def signals_of(world: Any, air: Air) -> Faces | None:
     """The faces of traffic lights and stop signs, or None where the route has none."""
     signals = world.signals
     count = len(signals.x)
@@ -95,15 +96,15 @@ def signals_of(world: Any) -> Faces | None:
     palette = np.repeat(COLORS[None], count, axis=0)
     palette[:, M.BODY] = (70, 74, 76)
     palette[:, (M.RED_LAMP, M.ORANGE, M.LEFT)] = ((58, 16, 16), (62, 48, 12), (12, 52, 28))
-    glow = np.zeros(palette.shape[:2], bool)
+    glow = np.zeros(palette.shape[:2], np.uint8)
     for row, (state, kind) in enumerate(zip(states, kinds)):
         if kind == 0 and state in _LIT:
             material, color = _LIT[state]
             palette[row, material] = color
-            glow[row, material] = True
+            glow[row, material] = HALO
     shapes = [_LIGHT if kind == 0 else _STOP for kind in kinds]
     half = np.ones((count, 3))
-    return put(Things(shapes, np.asarray(signals.x), np.asarray(signals.y), np.asarray(signals.yaw), half, palette, glow))
+    return put(Things(shapes, np.asarray(signals.x), np.asarray(signals.y), np.asarray(signals.yaw), half, palette, glow), air)
 
 
 def _traffic_light() -> Shape:

@@ -17,7 +17,7 @@ from .layout import ARM, Patches, Span, Spine, edges, junction_arms
 from .road import Road
 from .shapes import COLORS, FAR, FULL, Builder, Shape
 from .shapes import Material as M
-from .solids import Faces, Things, put
+from .solids import HALO, Faces, Things, put
 
 RGB = Tuple[int, int, int]
 WALLS: Tuple[RGB, ...] = (
@@ -81,16 +81,18 @@ def stand(road: Road, patches: Patches, air: Air, seed: int) -> Faces:
     for junction in road.junctions:
         for arm in junction_arms(road, junction):
             planter.along(Roadside(arm.line, -arm.half_width - 2.5, arm.half_width + 2.5), (arm.start + 8.0, 0.8 * ARM))
-    return put(_things(planter.items, air))
+    return put(_things(planter.items, air), air)
 
 
 def _things(items: List[Item], air: Air) -> Things:
     palette = np.repeat(COLORS[None], len(items), axis=0)
     palette[:, M.BODY] = [item.color for item in items]
     palette[:, M.SHADE] = palette[:, M.BODY] * 0.78
-    glow = np.zeros(palette.shape[:2], bool)
-    glow[:, M.LIT] = air.night > 0.4
-    if air.night <= 0.4:
+    glow = np.zeros(palette.shape[:2], np.uint8)
+    if air.night > 0.4:
+        palette[:, M.HEAD] = COLORS[M.LIT]
+        glow[:, M.LIT], glow[:, M.HEAD] = 1, HALO
+    else:
         palette[:, M.LIT] = COLORS[M.GLASS]
     return Things(
         [item.shape for item in items],
@@ -192,12 +194,12 @@ def house(length: float, depth: float, tall: float, chance: random.Random) -> Sh
             add, bays = (b.front if across else b.side), max(2, round(half / 1.4))
             for bay in range(1, bays):
                 at = -0.9 + 1.8 * bay / bays
-                add(sign, (at - 0.32 / bays, at + 0.32 / bays), (0.0, 1.0), M.BODY, 75.0)
+                add(sign, (at - 0.32 / bays, at + 0.32 / bays), (0.0, 1.0), M.BODY, 48.0)
             for floor in range(floors):
                 bay = chance.randrange(bays)
                 at, low = -0.9 + 1.8 * (bay + 0.5) / bays, (floor + 0.32) / floors
                 if chance.random() < 0.55:
-                    add(sign * 1.003, (at - 0.58 / bays, at + 0.58 / bays), (low, low + 0.48 / floors), M.LIT, 150.0)
+                    add(sign * 1.003, (at - 0.58 / bays, at + 0.58 / bays), (low, low + 0.48 / floors), M.LIT, 90.0)
     return b.shape()
 
 
@@ -235,9 +237,9 @@ def _lamp() -> Shape:
     b = Builder()
     b.box((-0.05, 0.0, -0.5, 0.5), (0.0, 1.0), M.BODY, 110.0)
     b.box((-0.05, 1.0, -0.4, 0.4), (0.985, 1.0), M.BODY, 70.0)
-    b.box((0.7, 1.0, -1.0, 1.0), (0.965, 0.985), M.LIT, 160.0)
+    b.box((0.7, 1.0, -1.0, 1.0), (0.965, 0.985), M.BODY, 90.0)
     under = [(0.7, -1.0, 0.965), (0.7, 1.0, 0.965), (1.0, 1.0, 0.965), (1.0, -1.0, 0.965)]
-    b.face(under, M.LIT, 160.0)
+    b.face(under, M.HEAD, 160.0)
     return b.shape()
 
 
