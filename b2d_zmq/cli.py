@@ -13,7 +13,10 @@ from typing import Any
 
 import click
 
+from .client import Client
+from .demo import Plan, run
 from .errors import B2DError, NoBroker
+from .local import LocalFarm
 from .protocol import DEFAULT_ENDPOINT
 from .table import status_text
 from .version import VERSION
@@ -60,8 +63,6 @@ def main(debug: bool) -> None:
 @click.option("--heartbeat", type=click.FloatRange(0.05, 60.0), default=1.0, show_default=True, help="Seconds between heartbeats.")
 def up(workers: int, routes: str | None, sensors: str, bind: str, heartbeat: float) -> None:
     """Run a farm on this machine until ctrl-C: a broker and some workers."""
-    from .local import LocalFarm
-
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -84,8 +85,6 @@ def up(workers: int, routes: str | None, sensors: str, bind: str, heartbeat: flo
 @click.option("--timeout", type=click.FloatRange(0.1, 600.0), default=5.0, show_default=True, help="Seconds to wait for the broker.")
 def status(endpoint: str, as_json: bool, timeout: float) -> None:
     """Show the workers of a farm, who holds them, and what waits."""
-    from .client import Client
-
     with Client(endpoint, timeout=timeout) as client:
         told = client.status()
     click.echo(json.dumps(told, indent=2, default=str) if as_json else status_text(endpoint, told))
@@ -110,22 +109,18 @@ def demo(**options: Any) -> None:
 
     Writes demo.png and demo.json to --out, and leaves no process behind.
     """
-    from .demo import Plan, run
-
     run(Plan(**options), click.echo)
 
 
 _TEN_LINES = """\
-import b2d_zmq
-
-env = b2d_zmq.CarlaEnv("{endpoint}")
-driver = b2d_zmq.RouteFollower()
+from b2d_zmq import CarlaEnv, RouteFollower
+env, driver = CarlaEnv("{endpoint}"), RouteFollower()
 observation, info = env.reset(seed=0)
 for _ in range(60):
     observation, reward, terminated, truncated, info = env.step(driver.act(observation, info))
-group = env.fork({branches})                                      # {branches} workers, one state
+group = env.fork({branches})  # one state on {branches} workers
 out = group.rollout([[env.action_space.sample()] * 20 for _ in range({branches})])
 print("returns", out.returns, "advantages", group.advantages())
-group.select(int(out.returns.argmax()))                   # env drives on from the best
+group.select(int(out.returns.argmax()))  # env drives on from the best
 env.close()
 """
