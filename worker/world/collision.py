@@ -31,14 +31,14 @@ def touching(actors: Actors) -> Any:
     rows = np.flatnonzero(near)
     if not len(rows):
         return rows
-    hit = overlaps(actors, rows, actors.x[rows], actors.y[rows], 0.5 * actors.length[rows], 0.5 * actors.width[rows])
+    hit = overlaps(actors, rows, actors.x[rows], actors.y[rows], half_length=0.5 * actors.length[rows], half_width=0.5 * actors.width[rows])
     open_ = actors.door[rows] > 0.05
     if open_.any():
         hit |= open_ & _doors(actors, rows)
     return rows[hit]
 
 
-def overlaps(actors: Actors, rows: Any, x: Any, y: Any, half_length: Any, half_width: Any) -> Any:
+def overlaps(actors: Actors, rows: Any, x: Any, y: Any, *, half_length: Any, half_width: Any) -> Any:
     """bool per row: the box at (x, y) with the row's yaw overlaps the ego's box."""
     yaw = actors.yaw[rows]
     ego_cos, ego_sin = np.cos(actors.yaw[0]), np.sin(actors.yaw[0])
@@ -61,4 +61,4 @@ def _doors(actors: Actors, rows: Any) -> Any:
     left = 0.5 * (actors.width[rows] + width)
     x = actors.x[rows] + cos * _DOOR_AT + sin * left
     y = actors.y[rows] + sin * _DOOR_AT - cos * left
-    return overlaps(actors, rows, x, y, np.full(len(rows), 0.5 * _DOOR_LENGTH), 0.5 * width)
+    return overlaps(actors, rows, x, y, half_length=np.full(len(rows), 0.5 * _DOOR_LENGTH), half_width=0.5 * width)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Tuple
 
 import numpy as np
 
@@ -46,8 +46,8 @@ def paths_of(road: Road) -> Tuple[Path, ...]:
     """All paths of a road's junctions; one that never comes near the ego's lane is left out."""
     found: List[Path] = []
     for index, junction in enumerate(road.junctions):
-        for origin, yaw, x, y in _lines(road, junction):
-            path = _path(road, index, origin, yaw, x, y)
+        for line in _lines(road, junction):
+            path = _path(road, index, line)
             if path is not None:
                 found.append(path)
     return tuple(found)
@@ -69,7 +69,8 @@ def _lines(road: Road, junction: Junction) -> List[Tuple[str, float, float, floa
     return lines
 
 
-def _path(road: Road, index: int, origin: str, yaw: float, x: float, y: float) -> Optional[Path]:
+def _path(road: Road, index: int, line: Tuple[str, float, float, float]) -> Path | None:
+    origin, yaw, x, y = line
     junction = road.junctions[index]
     cos, sin = math.cos(yaw), math.sin(yaw)
     u = np.arange(START, END + 0.1, RASTER)
@@ -78,7 +79,7 @@ def _path(road: Road, index: int, origin: str, yaw: float, x: float, y: float) -
     inside = near & (np.abs(d) < _EGO_STRIP) & (s > junction.enter - 3.0) & (s < junction.leave + 8.0)
     if not inside.any():
         return None
-    merge, way, lane = _merge(road, junction, origin, u, s, d, yaw)
+    merge, way, lane = _merge(road, junction, line, (u, s, d))
     outer = np.flatnonzero(near & (np.abs(d) < _edge(road)) & (s > junction.enter) & (s < junction.leave))
     hits = np.flatnonzero(inside)
     last = float(u[hits[-1]]) if merge == math.inf or way < 0 else merge
@@ -96,8 +97,9 @@ def _edge(road: Road) -> float:
     return max(abs(lane.offset) + 0.5 * lane.width for lane in road.lanes if lane.kind == "driving")
 
 
-def _merge(road: Road, junction: Junction, origin: str, u: Any, s: Any, d: Any, yaw: float) -> Tuple[float, int, float]:
+def _merge(road: Road, junction: Junction, line: Tuple[str, float, float, float], table: Tuple[Any, Any, Any]) -> Tuple[float, int, float]:
     """Where a path runs along one of the route's legs: (u, way, lane's offset), or (inf, 1, 0)."""
+    (origin, yaw, _, _), (u, s, d) = line, table
     if junction.turn == "straight":
         return math.inf, 1, 0.0
     way = -1 if origin == "ahead" else 1

@@ -82,14 +82,14 @@ def car_of(numbers: Sequence[float]) -> Car:
     return Car(*(float(number) for number in numbers))
 
 
-def drive(car: Car, throttle: float, brake: float, steer: float, grip: float = 1.0, drag: float = 0.0, reverse: bool = False) -> None:
+def drive(car: Car, throttle: float, brake: float, steer: float, *, grip: float = 1.0, drag: float = 0.0, reverse: bool = False) -> None:
     """Advance by one tick. ``grip`` scales the friction (1 is dry asphalt), ``drag`` is an extra deceleration in m/s2 (grass)."""
     before = car.forward
     target = max(-1.0, min(1.0, steer)) * MAX_WHEEL_ANGLE
     for _ in range(_SUBSTEPS):
         step = DT / _SUBSTEPS
         car.wheel += max(-WHEEL_RATE * step, min(WHEEL_RATE * step, target - car.wheel))
-        _substep(car, _push(car, throttle, grip, reverse), brake * _MAX_BRAKE, grip, drag, step)
+        _substep(car, _push(car, throttle, grip, reverse), brake * _MAX_BRAKE, grip=grip, drag=drag, step=step)
     car.surge += 0.25 * ((car.forward - before) / DT - car.surge)
     car.sway += 0.25 * (car.forward * car.yaw_rate - car.sway)
     car.snap()
@@ -110,7 +110,7 @@ def _push(car: Car, throttle: float, grip: float, reverse: bool) -> float:
     return min(force, 0.55 * grip * _GRAVITY)
 
 
-def _substep(car: Car, push: float, brake: float, grip: float, drag: float, step: float) -> None:
+def _substep(car: Car, push: float, brake: float, *, grip: float, drag: float, step: float) -> None:
     speed = car.forward
     braking = min(brake, 0.92 * grip * _GRAVITY)
     resisting = braking + _ROLLING + drag + _DRAG * speed * speed

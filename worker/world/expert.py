@@ -12,11 +12,8 @@ from typing import Any, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from .crossings import Path
-from .crowd import CROSS, LANE, STILL, WALK, Crowd
+from .crowd import CROSS, LANE, STILL, WALK
 from .ego import LENGTH, WIDTH, Ego
-from .motion import Motion
-from .road import Road
-from .signals import Signals
 from .traffic import Traffic
 
 SIGHT = 60.0  # metres
@@ -27,8 +24,11 @@ _WAIT = 15.0  # metres before an obstacle where one waits for a gap
 
 
 class Hazard(NamedTuple):
-    """What the ego must heed: metres to the most pressing thing in its path and that thing's speed along it (m/s), metres to a line
-    where it must stop now (inf: none), and the speed limit (m/s)."""
+    """What the ego must heed.
+
+    Metres to the most pressing thing in its path and that thing's speed along it (m/s), metres to a line where it must stop now
+    (both inf where there is none), and the speed limit (m/s).
+    """
 
     gap: float
     gap_speed: float
@@ -39,9 +39,9 @@ class Hazard(NamedTuple):
 class Expert:
     """Plans a detour once a tick (``detour`` is its only memory: offset, begin, full, until; all 0 when there is none)."""
 
-    def __init__(self, road: Road, crowd: Crowd, signals: Signals, paths: Sequence[Path], traffic: Traffic, motion: Motion) -> None:
-        self.road, self.crowd, self.signals, self.paths = road, crowd, signals, paths
-        self.traffic, self.motion = traffic, motion
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic, self.motion = traffic, traffic.motion
+        self.road, self.crowd, self.signals, self.paths = traffic.road, traffic.crowd, traffic.signals, traffic.paths
         self.detour = [0.0, 0.0, 0.0, 0.0]
         self.wait = math.inf  # s of the line where to wait for a free detour
 
@@ -100,7 +100,7 @@ class Expert:
     def _blockers(self, ego: Ego) -> Any:
         """Standing things in the ego's lane ahead, the first and those close behind it."""
         c = self.crowd
-        inner = np.abs(c.d) < self.motion.half_d + 0.95 * np.where(c.d > 0, c.door, 0.0) + _BESIDE
+        inner = np.abs(c.d) < self.motion.half_d + np.where(c.d > 0, self._swing(), 0.0) + _BESIDE
         standing = (c.mode == STILL) & (c.visible != 0) & c.solid & inner
         ahead = c.s - ego.s
         rows = np.flatnonzero(standing & (ahead > 1.5) & (ahead < SIGHT))
@@ -110,10 +110,14 @@ class Expert:
             count += 1
         return rows[:count]
 
+    def _swing(self) -> Any:
+        """Metres that each open door may reach out, however far it is open yet."""
+        return np.where(self.crowd.door > 0.0, 0.95, 0.0)
+
     def _ways_round(self, found: Any) -> List[float]:
         """Offsets that clear the obstacle, the better first: a lane of the ego's own way, then as little as needed to the left."""
         c, m = self.crowd, self.motion
-        left = float((c.d - m.half_d - 0.95 * c.door)[found].min()) - _BESIDE - 0.25
+        left = float((c.d - m.half_d - self._swing())[found].min()) - _BESIDE - 0.25
         right = float((c.d + m.half_d)[found].max()) + _BESIDE + 0.25
         own = [lane for lane in self.traffic.lanes[1] if (lane < 0.0 and lane <= left + 0.3) or (lane > 0.0 and lane >= right - 0.3)]
         ways = sorted((way for way in own if abs(way) < 4.5), key=abs)
@@ -132,7 +136,12 @@ class Expert:
         oncoming = (c.mode == LANE) & (c.way < 0)
         ahead = c.s - ego.s
         meets = oncoming & (ahead > -4.0) & (c.s - np.maximum(c.v, 4.0) * (through + 1.0) < until + 8.0)
-        behind = ~oncoming & (np.abs(goal - offset) < np.abs(goal - ego.d)) & (ahead <= 0.0) & (ahead + 7.0 + 3.0 * np.maximum(c.v - ego.speed, 0.0) > 0.0)
+        behind = (
+            ~oncoming
+            & (np.abs(goal - offset) < np.abs(goal - ego.d))
+            & (ahead <= 0.0)
+            & (ahead + 7.0 + 3.0 * np.maximum(c.v - ego.speed, 0.0) > 0.0)
+        )
         beside = ~oncoming & (ahead > 0.0) & (ahead < np.where(c.v > 3.0, 9.0, until - ego.s + 6.0))
         return not bool((strip & (meets | behind | beside)).any())
 
@@ -150,7 +159,7 @@ class Expert:
         half = m.half_d + _BESIDE
         inside = np.abs(c.d - line) < half
         inside |= (c.mode == LANE) & (c.way > 0) & (np.abs(c.goal - line) < half) & (np.abs(c.goal - c.d) > 0.2)
-        inside |= (c.mode == STILL) & (c.door > 0.0) & (np.abs(c.d - 0.95 * c.door - line) < half)
+        inside |= (c.mode == STILL) & (c.door > 0.0) & (np.abs(c.d - self._swing() - line) < half)
         inside |= self._about_to_walk(line, half)
         rows = np.flatnonzero(seen & inside)
         if not len(rows):
@@ -195,10 +204,11 @@ class Expert:
             path = self.paths[c.path[row]]
             if path.junction != index or not self._comes(int(row), path, tick):
                 continue
-            enters, leaves = _time(path.road_zone[0] - 3.0 - nose, ego.speed), _time(path.road_zone[1] + LENGTH + 1.0 - nose, ego.speed)
+            enters = _time(path.road_zone[0] - 3.0 - nose, ego.speed)
+            leaves = _time(path.road_zone[1] + LENGTH + 1.0 - nose, ego.speed)
             pace, half = max(float(c.v[row]), 0.6 * float(c.cruise[row])), 0.5 * float(c.length[row])
             first, last = (path.zone[0] - half - c.p[row]) / pace, (path.zone[1] + half - c.p[row]) / pace
-            if 0.0 < last and first < leaves + 1.0 and last > enters - 0.8:
+            if last > max(enters - 0.8, 0.0) and first < leaves + 1.0:
                 return True
         return False
 

@@ -98,7 +98,8 @@ def _stroll(cast: Cast, road: Road, density: float) -> None:
             pace, way = cast.rng.uniform(0.9, 1.6), cast.rng.choice((1, -1))
             shift = cast.rng.uniform(-0.3, 0.3) * min(lane.width, 2.0)
             s = cast.rng.uniform(5.0, road.length + 30.0)
-            cast.add(WALKER, LANE, s, lane.offset + shift, pace, way=way, cruise=pace)
+            if not _in_junction(road, s):
+                cast.add(WALKER, LANE, s, lane.offset + shift, pace, way=way, cruise=pace)
 
 
 def side_way(lane: Lane) -> int:

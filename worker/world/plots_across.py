@@ -6,16 +6,14 @@ Their timing follows the ego, as it does in Bench2Drive: who crosses aims at arr
 from __future__ import annotations
 
 import math
-from typing import Optional, Sequence
 
 from .actors import Lights
-from .crossings import START, Path
-from .crowd import BICYCLE, CAR, CROSS, EMERGENCY, LANE, STILL, VAN, WALK, Cast, Look
+from .crossings import START
+from .crowd import BICYCLE, CAR, CROSS, EMERGENCY, LANE, STILL, VAN, WALK, Look
 from .ego import DT
 from .placing import side_way
 from .plots_lane import kerb, neighbour
-from .road import Road
-from .script import Plot, Stage
+from .script import Plot, Scene, Stage
 
 
 class Crossing(Plot):
@@ -23,20 +21,20 @@ class Crossing(Plot):
 
     archetype = "crossing"
 
-    def __init__(
-        self, kind: str, trigger: float, road: Road, cast: Cast, at: float, look: Look, count: int, blocker: Optional[Look]
-    ) -> None:
-        super().__init__(kind, trigger)
+    def __init__(self, scene: Scene, at: float, look: Look, count: int, blocker: Look | None) -> None:
+        super().__init__(scene)
         self.crossing = False
         self.at = at
         self.clear = (0.0, at + 30.0)
-        edge = max(lane.offset + 0.5 * lane.width for lane in road.lanes if lane.kind in ("driving", "parking"))
-        left = min(lane.offset - 0.5 * lane.width for lane in road.lanes if lane.kind == "driving")
+        edge = max(lane.offset + 0.5 * lane.width for lane in scene.road.lanes if lane.kind in ("driving", "parking"))
+        left = min(lane.offset - 0.5 * lane.width for lane in scene.road.lanes if lane.kind == "driving")
         self.start_q, self.goal = edge + 0.5, left - 1.5
         self.speed = 4.0 if look is BICYCLE else 1.9
-        self.rows = [cast.add(look, STILL, at + 0.9 * n, self.start_q + 0.5 * n, turn=-math.pi / 2) for n in range(count)]
+        self.rows = [scene.cast.add(look, STILL, at + 0.9 * n, self.start_q + 0.5 * n, turn=-math.pi / 2) for n in range(count)]
         if blocker is not None:
-            cast.add(blocker, STILL, at - 0.5 * blocker.length - 1.0, max(edge - 0.4, 3.0) if kerb(road).kind == "parking" else edge + 1.2)
+            scene.cast.add(
+                blocker, STILL, at - 0.5 * blocker.length - 1.0, max(edge - 0.4, 3.0) if kerb(scene.road).kind == "parking" else edge + 1.2
+            )
 
     def run(self, stage: Stage) -> bool:
         c = stage.crowd
@@ -58,13 +56,13 @@ class Door(Plot):
 
     archetype = "door"
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, distance: float) -> None:
-        super().__init__(kind, trigger)
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
         self.oncoming = 3
-        side = kerb(road)
-        self.at = trigger + distance
+        side = kerb(scene.road)
+        self.at = scene.place
         self.clear = (0.0, self.at + 30.0)
-        self.row = cast.add(CAR, STILL, self.at, min(side.offset, 2.55), way=side_way(side))
+        self.row = scene.cast.add(CAR, STILL, self.at, min(side.offset, 2.55), way=side_way(side))
 
     def run(self, stage: Stage) -> bool:
         c = stage.crowd
@@ -80,15 +78,15 @@ class Invader(Plot):
 
     archetype = "oncoming_invader"
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, distance: float, depth: float) -> None:
-        super().__init__(kind, trigger)
-        self.at = trigger + distance
+    def __init__(self, scene: Scene, depth: float) -> None:
+        super().__init__(scene)
+        self.at = scene.place
         self.clear = (0.0, self.at + 40.0)
-        inner = -0.5 * min(road.lanes, key=lambda lane: abs(lane.offset)).width
+        inner = -0.5 * min(scene.road.lanes, key=lambda lane: abs(lane.offset)).width
         self.q = inner + depth + 0.45 - 0.5 * CAR.width
-        speed = min(road.speed_limit, 9.0)
+        speed = min(scene.road.speed_limit, 9.0)
         self.rows = [
-            cast.add(
+            scene.cast.add(
                 look,
                 LANE,
                 self.at + 40.0 + 16.0 * n,
@@ -118,13 +116,13 @@ class Runner(Plot):
 
     archetype = "runner"
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, path: int, paths: Sequence[Path]) -> None:
-        super().__init__(kind, trigger)
+    def __init__(self, scene: Scene, path: int) -> None:
+        super().__init__(scene)
         self.crossing = False
-        self.path = paths[path]
+        self.path = scene.paths[path]
         self.clear = (0.0, self.path.road_zone[1] + 30.0)
-        self.arrival = "green" if "Light" in kind else ""
-        self.row = cast.add(CAR, CROSS, START, 0.0, path=path, cruise=9.0, visible=False, heedless=True, blind=True)
+        self.arrival = "green" if "Light" in self.kind else ""
+        self.row = scene.cast.add(CAR, CROSS, START, 0.0, path=path, cruise=9.0, visible=False, heedless=True, blind=True)
 
     def start(self, stage: Stage) -> None:
         c = stage.crowd
@@ -148,18 +146,16 @@ class Flow(Plot):
 
     archetype = "crossing_flow"
 
-    def __init__(
-        self, kind: str, trigger: float, road: Road, cast: Cast, path: int, paths: Sequence[Path], look: Look, speed: float
-    ) -> None:
-        super().__init__(kind, trigger)
+    def __init__(self, scene: Scene, path: int, look: Look, speed: float) -> None:
+        super().__init__(scene)
         self.crossing = False
-        self.path, self.speed = paths[path], speed
+        self.path, self.speed = scene.paths[path], speed
         self.clear = (0.0, self.path.road_zone[1] + 30.0)
-        self.arrival = "green" if kind.startswith("Signalized") else ""
+        self.arrival = "green" if self.kind.startswith("Signalized") else ""
         if self.path.merge < math.inf and self.path.way > 0:
             self.archetype = "merging_flow"
         looks = [look] * 5 if look is not CAR else [CAR, CAR, VAN, CAR, CAR]
-        self.rows = [cast.add(one, CROSS, START, 0.0, path=path, cruise=speed, visible=False, heedless=True) for one in looks]
+        self.rows = [scene.cast.add(one, CROSS, START, 0.0, path=path, cruise=speed, visible=False, heedless=True) for one in looks]
 
     def start(self, stage: Stage) -> None:
         c = stage.crowd
@@ -178,11 +174,11 @@ class Flow(Plot):
 class Meeting(Plot):
     """Nothing but the junction itself: its light, its stop sign, its right of way, or the lane changes of the route."""
 
-    def __init__(self, kind: str, trigger: float, road: Road, archetype: str, arrival: str) -> None:
-        super().__init__(kind, trigger)
+    def __init__(self, scene: Scene, archetype: str, arrival: str) -> None:
+        super().__init__(scene)
         self.archetype, self.arrival = archetype, arrival
-        ends = [j.leave for j in road.junctions] + [change.leave for change in road.lane_changes]
-        self.end = max(ends) if ends else road.length - 5.0
+        ends = [j.leave for j in scene.road.junctions] + [change.leave for change in scene.road.lane_changes]
+        self.end = max(ends) if ends else scene.road.length - 5.0
         self.clear = (0.0, 40.0)
 
     def run(self, stage: Stage) -> bool:
@@ -195,14 +191,14 @@ class Emergency(Plot):
     archetype = "yield_to_emergency"
     _PATIENCE = 5.0  # seconds
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, distance: float) -> None:
-        super().__init__(kind, trigger)
-        self.clear = (-120.0, road.length)
-        beside = neighbour(road)
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self.clear = (-120.0, scene.road.length)
+        beside = neighbour(scene.road)
         self.aside = beside if beside is not None else 2.3
-        speed = max(1.25 * min(road.speed_limit, 16.0), 12.0)
-        self.distance = distance
-        self.row = cast.add(EMERGENCY, LANE, 0.0, -0.3, cruise=speed, visible=False, heedless=True, lights=Lights.SIREN | Lights.HEAD)
+        speed = max(1.25 * min(scene.road.speed_limit, 16.0), 12.0)
+        self.distance = scene.number("distance", 28.0, 20.0, 40.0)
+        self.row = scene.cast.add(EMERGENCY, LANE, 0.0, -0.3, cruise=speed, visible=False, heedless=True, lights=Lights.SIREN | Lights.HEAD)
 
     def start(self, stage: Stage) -> None:
         c = stage.crowd

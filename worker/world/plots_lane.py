@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import List
 
 from .actors import Lights
 from .crowd import BARRIER, BICYCLE, CAR, CONE, DEBRIS, EMERGENCY, LANE, STILL, VAN, Cast, Look
 from .ego import DT
 from .placing import side_way
 from .road import Lane, Road
-from .script import Plot, Stage
+from .script import Plot, Scene, Stage
 from .traffic import usable_lanes
 
 
-def neighbour(road: Road) -> Optional[float]:
+def neighbour(road: Road) -> float | None:
     """The offset of a lane of the ego's own way beside its lane, the right one first; None where there is none."""
     lanes = [offset for offset in usable_lanes(road, 1) if 0.1 < abs(offset) < 4.5]
     return max(lanes) if lanes else None
@@ -30,12 +30,12 @@ class Obstacle(Plot):
 
     archetype = "obstacle"
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, distance: float, what: str) -> None:
-        super().__init__(kind, trigger)
+    def __init__(self, scene: Scene, what: str) -> None:
+        super().__init__(scene)
         self.oncoming = 3
-        self.at = trigger + distance
+        self.at = scene.place
         self.clear = (0.0, self.at + 35.0)
-        self.end = self.at + {"accident": self._accident, "site": self._site, "parked": self._parked}[what](cast)
+        self.end = self.at + {"accident": self._accident, "site": self._site, "parked": self._parked}[what](scene.cast)
 
     def _accident(self, cast: Cast) -> float:
         cast.add(EMERGENCY, STILL, self.at - 9.0, 0.1, lights=Lights.SIREN | Lights.HAZARD)
@@ -63,13 +63,13 @@ class SlowCyclists(Plot):
 
     archetype = "slow_cyclists"
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, distance: float, ride: float, speed: float) -> None:
-        super().__init__(kind, trigger)
-        self.clear = (0.0, trigger + distance + ride + 20.0)
-        self.until = trigger + distance + min(ride, 45.0)
-        self.off = kerb(road).offset + 0.6
-        first = trigger + distance
-        self.rows = [cast.add(BICYCLE, STILL, first + 6.0 * n, 0.9 - 0.3 * n, cruise=speed, visible=True) for n in range(3)]
+    def __init__(self, scene: Scene, ride: float, speed: float) -> None:
+        super().__init__(scene)
+        self.clear = (0.0, scene.place + ride + 20.0)
+        self.until = scene.place + min(ride, 45.0)
+        self.off = kerb(scene.road).offset + 0.6
+        first = scene.place
+        self.rows = [scene.cast.add(BICYCLE, STILL, first + 6.0 * n, 0.9 - 0.3 * n, cruise=speed, visible=True) for n in range(3)]
 
     def start(self, stage: Stage) -> None:
         for row in self.rows:
@@ -89,10 +89,10 @@ class HardBrake(Plot):
     archetype = "hard_brake"
     _BRAKING = 7.0  # m/s2
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast) -> None:
-        super().__init__(kind, trigger)
-        cruise = min(road.speed_limit, 11.0)
-        self.row = cast.add(CAR, LANE, 17.0, 0.0, 3.0, cruise=cruise)
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        cruise = min(scene.road.speed_limit, 11.0)
+        self.row = scene.cast.add(CAR, LANE, 17.0, 0.0, 3.0, cruise=cruise)
 
     def run(self, stage: Stage) -> bool:
         c = stage.crowd
@@ -112,16 +112,16 @@ class SlowTraffic(Plot):
 
     archetype = "merging_flow"
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, speed: float) -> None:
-        super().__init__(kind, trigger)
-        self.clear = (0.0, road.length + 60.0)
-        cruise = min(speed, road.speed_limit)
-        start = trigger + 45.0
-        self.rows = [cast.add(CAR, LANE, start + 22.0 * n, 0.0, 0.6 * cruise, cruise=cruise) for n in range(4)]
-        beside = neighbour(road)
+    def __init__(self, scene: Scene, speed: float) -> None:
+        super().__init__(scene)
+        self.clear = (0.0, scene.road.length + 60.0)
+        cruise = min(speed, scene.road.speed_limit)
+        start = scene.trigger + 45.0
+        self.rows = [scene.cast.add(CAR, LANE, start + 22.0 * n, 0.0, 0.6 * cruise, cruise=cruise) for n in range(4)]
+        beside = neighbour(scene.road)
         if beside is not None:
-            self.rows += [cast.add(CAR, LANE, start - 8.0 + 24.0 * n, beside, 0.6 * cruise, cruise=cruise) for n in range(3)]
-        self.end = road.length - 10.0
+            self.rows += [scene.cast.add(CAR, LANE, start - 8.0 + 24.0 * n, beside, 0.6 * cruise, cruise=cruise) for n in range(3)]
+        self.end = scene.road.length - 10.0
 
     def run(self, stage: Stage) -> bool:
         return bool(stage.ego.s > self.end)
@@ -132,21 +132,21 @@ class CutIn(Plot):
 
     archetype = "cut_in"
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, distance: float, what: str) -> None:
-        super().__init__(kind, trigger)
-        self.at, self.moving = trigger + distance, what == "moving"
-        beside = neighbour(road)
+    def __init__(self, scene: Scene, what: str) -> None:
+        super().__init__(scene)
+        self.at, self.moving = scene.place, what == "moving"
+        beside = neighbour(scene.road)
         if self.moving:
-            self.clear = (0.0, road.length)
-            cruise = min(road.speed_limit * 0.6, 12.0)
-            side = beside if beside is not None else kerb(road).offset
-            self.row = cast.add(CAR, LANE, 14.0, side, 4.0, cruise=cruise)
+            self.clear = (0.0, scene.road.length)
+            cruise = min(scene.road.speed_limit * 0.6, 12.0)
+            side = beside if beside is not None else kerb(scene.road).offset
+            self.row = scene.cast.add(CAR, LANE, 14.0, side, 4.0, cruise=cruise)
             return
         self.clear = (0.0, self.at + 30.0)
-        side = beside if what == "queue" and beside is not None else kerb(road).offset
-        self.row = cast.add(CAR, STILL, self.at, side, cruise=7.0)
+        side = beside if what == "queue" and beside is not None else kerb(scene.road).offset
+        self.row = scene.cast.add(CAR, STILL, self.at, side, cruise=7.0)
         for n in (-2, -1, 2):
-            cast.add(CAR, STILL, self.at + 7.5 * n, side)
+            scene.cast.add(CAR, STILL, self.at + 7.5 * n, side)
 
     def run(self, stage: Stage) -> bool:
         c = stage.crowd
@@ -165,11 +165,11 @@ class Slippery(Plot):
 
     archetype = "loss_of_grip"
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast) -> None:
-        super().__init__(kind, trigger)
-        self.patches = [(trigger + 18.0 + 14.0 * n, cast.rng.uniform(-0.6, 0.6), 1.9) for n in range(4)]
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self.patches = [(scene.trigger + 18.0 + 14.0 * n, scene.cast.rng.uniform(-0.6, 0.6), 1.9) for n in range(4)]
         for s, d, _ in self.patches:
-            cast.add(DEBRIS, STILL, s, d, turn=cast.rng.uniform(0.0, 3.0))
+            scene.cast.add(DEBRIS, STILL, s, d, turn=scene.cast.rng.uniform(0.0, 3.0))
 
     def run(self, stage: Stage) -> bool:
         return bool(stage.ego.s > self.patches[-1][0] + 4.0)
@@ -180,15 +180,15 @@ class ParkingExit(Plot):
 
     archetype = "parking_exit"
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, front: float, behind: float) -> None:
-        super().__init__(kind, trigger)
-        side = kerb(road)
+    def __init__(self, scene: Scene, front: float, behind: float) -> None:
+        super().__init__(scene)
+        side = kerb(scene.road)
         self.start_d = min(side.offset, 2.9)
         self.clear = (-70.0, 40.0)
         for s in (max(front, 11.0), -max(behind, 8.0)):
-            cast.add(CAR, STILL, s, self.start_d, way=side_way(side))
-        limit = min(road.speed_limit, 9.0)
-        self.rows: List[int] = [cast.add(CAR, LANE, -22.0 - 16.0 * n, 0.0, limit, cruise=limit) for n in range(2)]
+            scene.cast.add(CAR, STILL, s, self.start_d, way=side_way(side))
+        limit = min(scene.road.speed_limit, 9.0)
+        self.rows: List[int] = [scene.cast.add(CAR, LANE, -22.0 - 16.0 * n, 0.0, limit, cruise=limit) for n in range(2)]
 
     def run(self, stage: Stage) -> bool:
         return bool(abs(stage.ego.d) < 0.8 and stage.ego.s > 12.0)
@@ -200,11 +200,11 @@ class Blockage(Plot):
     archetype = "blocked_junction"
     _STANDS = 5.0  # seconds after the ego has come near
 
-    def __init__(self, kind: str, trigger: float, road: Road, cast: Cast, at: float, look: Look = CAR) -> None:
-        super().__init__(kind, trigger)
+    def __init__(self, scene: Scene, at: float, look: Look = CAR) -> None:
+        super().__init__(scene)
         self.crossing = False
         self.clear = (0.0, at + 40.0)
-        self.row = cast.add(look, LANE, at, 0.0, cruise=8.0, lights=Lights.HAZARD)
+        self.row = scene.cast.add(look, LANE, at, 0.0, cruise=8.0, lights=Lights.HAZARD)
 
     def _hold(self, stage: Stage) -> None:
         stage.crowd.v[self.row] = 0.0

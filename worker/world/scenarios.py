@@ -5,75 +5,50 @@ A type that needs a junction, on a route that has none, is played by its fallbac
 
 from __future__ import annotations
 
-import math
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Sequence
 
 import numpy as np
 
-from ..routes import Route, Scenario
+from ..routes import Route
 from .crossings import Path
 from .crowd import BICYCLE, CAR, TRUCK, VAN, WALKER, Cast
 from .plots_across import Crossing, Door, Emergency, Flow, Invader, Meeting, Runner
 from .plots_lane import Blockage, CutIn, HardBrake, Obstacle, ParkingExit, Slippery, SlowCyclists, SlowTraffic
 from .road import Road
-from .script import Plot
-
-
-class Scene(NamedTuple):
-    """Everything that a maker may use."""
-
-    scenario: Scenario
-    trigger: float  # s of the trigger point
-    road: Road
-    paths: Sequence[Path]
-    cast: Cast
-
-    def number(self, element: str, default: float, low: float, high: float) -> float:
-        """The scenario's parameter of that name ("value", or the middle of "from" and "to"), kept within sane bounds."""
-        told = self.scenario.parameters.get(element, {})
-        try:
-            value = float(told["value"]) if "value" in told else 0.5 * (float(told["from"]) + float(told["to"]))
-        except (KeyError, ValueError):
-            return default
-        return min(max(value, low), high) if math.isfinite(value) else default
-
-    @property
-    def distance(self) -> float:
-        """Metres from the trigger to where it happens, within the route."""
-        return max(min(self.number("distance", 42.0, 25.0, 60.0), self.road.length - self.trigger - 25.0), 15.0)
+from .script import Plot, Scene
 
 
 class Recipe(NamedTuple):
     """A row of the table: the archetype's name, and what makes its plot (None where the route does not allow it)."""
 
     archetype: str
-    make: Callable[[Scene], Optional[Plot]]
+    make: Callable[[Scene], Plot | None]
 
 
 def _obstacle(what: str) -> Recipe:
-    return Recipe("obstacle", lambda a: Obstacle(a.scenario.type, a.trigger, a.road, a.cast, a.distance, what))
+    return Recipe("obstacle", lambda a: Obstacle(a, what))
 
 
 def _cut_in(what: str) -> Recipe:
-    return Recipe("cut_in", lambda a: CutIn(a.scenario.type, a.trigger, a.road, a.cast, a.distance, what))
+    return Recipe("cut_in", lambda a: CutIn(a, what))
 
 
 def _cyclists(a: Scene) -> Plot:
     ride, speed = a.number("bicycle_drive_distance", 50.0, 20.0, 120.0), a.number("bicycle_speed", 10.0, 5.0, 20.0) / 3.6 + 1.0
-    return SlowCyclists(a.scenario.type, a.trigger, a.road, a.cast, a.distance, ride, speed)
+    return SlowCyclists(a, ride, speed)
 
 
 def _crossing(look: Any, count: int, blocker: Any, junction: bool) -> Recipe:
     def make(a: Scene) -> Plot:
-        at = a.trigger + a.distance
+        at = a.place
         if junction and a.road.junctions:
             at = min(a.road.junctions[0].leave + 5.0, a.road.length)
-        return Crossing(a.scenario.type, a.trigger, a.road, a.cast, at, look, count, blocker)
+        return Crossing(a, at, look, count, blocker)
 
     return Recipe("crossing", make)
 
 
-def _origin(a: Scene, *origins: str) -> Optional[int]:
+def _origin(a: Scene, *origins: str) -> int | None:
     """The path that comes from the first of these sides where there is one."""
     for origin in origins:
         for index, path in enumerate(a.paths):
@@ -83,44 +58,44 @@ def _origin(a: Scene, *origins: str) -> Optional[int]:
 
 
 def _flow(*origins: str, look: Any = CAR) -> Recipe:
-    def make(a: Scene) -> Optional[Plot]:
+    def make(a: Scene) -> Plot | None:
         path = _origin(a, *origins)
         speed = a.number("flow_speed", 9.0, 4.0, 12.0)
         if path is None:
-            return SlowTraffic(a.scenario.type, a.trigger, a.road, a.cast, speed)
-        return Flow(a.scenario.type, a.trigger, a.road, a.cast, path, a.paths, look, 5.0 if look is BICYCLE else speed)
+            return SlowTraffic(a, speed)
+        return Flow(a, path, look, 5.0 if look is BICYCLE else speed)
 
     return Recipe("crossing_flow", make)
 
 
 def _slow(a: Scene) -> Plot:
-    return SlowTraffic(a.scenario.type, a.trigger, a.road, a.cast, a.number("flow_speed", 10.0, 6.0, 14.0))
+    return SlowTraffic(a, a.number("flow_speed", 10.0, 6.0, 14.0))
 
 
-def _runner(a: Scene) -> Optional[Plot]:
+def _runner(a: Scene) -> Plot | None:
     wanted = a.scenario.parameters.get("direction", {}).get("value", "left")
     path = _origin(a, wanted, "left", "right", "ahead")
-    return None if path is None else Runner(a.scenario.type, a.trigger, a.road, a.cast, path, a.paths)
+    return None if path is None else Runner(a, path)
 
 
-def _blockage(a: Scene) -> Optional[Plot]:
+def _blockage(a: Scene) -> Plot | None:
     if not a.road.junctions:
         return None
-    return Blockage(a.scenario.type, a.trigger, a.road, a.cast, a.road.junctions[0].leave + 6.0)
+    return Blockage(a, a.road.junctions[0].leave + 6.0)
 
 
 def _invader(a: Scene) -> Plot:
     depth = a.number("offset", 0.25, 0.05, 0.5)
-    return Invader(a.scenario.type, a.trigger, a.road, a.cast, a.distance, depth)
+    return Invader(a, depth)
 
 
 def _exit(a: Scene) -> Plot:
     front, behind = a.number("front_vehicle_distance", 9.0, 8.0, 20.0), a.number("behind_vehicle_distance", 9.0, 8.0, 20.0)
-    return ParkingExit(a.scenario.type, a.trigger, a.road, a.cast, front, behind)
+    return ParkingExit(a, front, behind)
 
 
 def _meeting(archetype: str, arrival: str = "") -> Recipe:
-    return Recipe(archetype, lambda a: Meeting(a.scenario.type, a.trigger, a.road, archetype, arrival))
+    return Recipe(archetype, lambda a: Meeting(a, archetype, arrival))
 
 
 TABLE: Dict[str, Recipe] = {
@@ -132,7 +107,7 @@ TABLE: Dict[str, Recipe] = {
     "ParkedObstacleTwoWays": _obstacle("parked"),
     "HazardAtSideLane": Recipe("slow_cyclists", _cyclists),
     "HazardAtSideLaneTwoWays": Recipe("slow_cyclists", _cyclists),
-    "VehicleOpensDoorTwoWays": Recipe("door", lambda a: Door(a.scenario.type, a.trigger, a.road, a.cast, a.distance)),
+    "VehicleOpensDoorTwoWays": Recipe("door", Door),
     "ParkingCutIn": _cut_in("parking"),
     "StaticCutIn": _cut_in("queue"),
     "HighwayCutIn": _cut_in("moving"),
@@ -144,7 +119,7 @@ TABLE: Dict[str, Recipe] = {
     "InvadingTurn": Recipe("oncoming_invader", _invader),
     "OppositeVehicleRunningRedLight": Recipe("runner", _runner),
     "OppositeVehicleTakingPriority": Recipe("runner", _runner),
-    "HardBreakRoute": Recipe("hard_brake", lambda a: HardBrake(a.scenario.type, a.trigger, a.road, a.cast)),
+    "HardBreakRoute": Recipe("hard_brake", HardBrake),
     "SignalizedJunctionLeftTurn": _flow("ahead", "right"),
     "SignalizedJunctionLeftTurnEnterFlow": _flow("right", "ahead"),
     "SignalizedJunctionRightTurn": _flow("left"),
@@ -165,15 +140,13 @@ TABLE: Dict[str, Recipe] = {
     "VanillaNonSignalizedTurn": _meeting("junction"),
     "T_Junction": _meeting("junction"),
     "SequentialLaneChange": _meeting("lane_changes"),
-    "YieldToEmergencyVehicle": Recipe(
-        "yield_to_emergency", lambda a: Emergency(a.scenario.type, a.trigger, a.road, a.cast, a.number("distance", 28.0, 20.0, 40.0))
-    ),
-    "ControlLoss": Recipe("loss_of_grip", lambda a: Slippery(a.scenario.type, a.trigger, a.road, a.cast)),
+    "YieldToEmergencyVehicle": Recipe("yield_to_emergency", Emergency),
+    "ControlLoss": Recipe("loss_of_grip", Slippery),
     "ParkingExit": Recipe("parking_exit", _exit),
 }
 
 
-def plot_of(route: Route, road: Road, paths: Sequence[Path], cast: Cast) -> Optional[Plot]:
+def plot_of(route: Route, road: Road, paths: Sequence[Path], cast: Cast) -> Plot | None:
     """The plot of the route's first scenario that the table knows, its actors cast; None where there is none."""
     for scenario in route.scenarios:
         recipe = TABLE.get(scenario.type)

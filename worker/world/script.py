@@ -6,12 +6,14 @@ the few numbers of its stage's ``memory``.
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence, Tuple
+import math
+from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
+from ..routes import Scenario
 from .crossings import Path
-from .crowd import Crowd
+from .crowd import Cast, Crowd
 from .ego import Ego
 from .expert import Expert
 from .placing import Wishes
@@ -22,6 +24,30 @@ _WORDS = ("waiting", "running", "done")
 _MEMORY = 4
 
 
+class Scene(NamedTuple):
+    """Everything that a plot is made from."""
+
+    scenario: Scenario
+    trigger: float  # s of the trigger point
+    road: Road
+    paths: Sequence[Path]
+    cast: Cast
+
+    def number(self, element: str, default: float, low: float, high: float) -> float:
+        """The scenario's parameter of that name ("value", or the middle of "from" and "to"), kept within sane bounds."""
+        told = self.scenario.parameters.get(element, {})
+        try:
+            value = float(told["value"]) if "value" in told else 0.5 * (float(told["from"]) + float(told["to"]))
+        except (KeyError, ValueError):
+            return default
+        return min(max(value, low), high) if math.isfinite(value) else default
+
+    @property
+    def place(self) -> float:
+        """s where it happens: some way behind the trigger, and within the route."""
+        return self.trigger + max(min(self.number("distance", 42.0, 25.0, 60.0), self.road.length - self.trigger - 25.0), 15.0)
+
+
 class Plot:
     """One scenario of a route. Subclasses say what their archetype does when it starts and in each tick until it is over."""
 
@@ -29,10 +55,10 @@ class Plot:
     arrival = ""  # what the first light shortly ahead is to show: "red", "green" or "" (by chance)
     start_d = 0.0  # where across the road the ego starts, metres
 
-    def __init__(self, kind: str, trigger: float) -> None:
-        self.kind = kind  # Bench2Drive's type
-        self.trigger = trigger  # s at which it starts
-        self.clear: Tuple[float, float] = (0.0, trigger + 60.0)  # s between which the ego's lane starts empty
+    def __init__(self, scene: Scene) -> None:
+        self.kind = scene.scenario.type
+        self.trigger = scene.trigger  # s at which it starts
+        self.clear: Tuple[float, float] = (0.0, scene.trigger + 60.0)  # s between which the ego's lane starts empty
         self.oncoming = 24  # oncoming vehicles of the background, at most
         self.crossing = True  # whether the background crosses the junctions
         self.patches: List[Tuple[float, float, float]] = []  # slippery places: s, d, radius
@@ -56,7 +82,7 @@ class Plot:
 class Stage:
     """Where the plot of one world is played."""
 
-    def __init__(self, road: Road, crowd: Crowd, paths: Sequence[Path], expert: Expert, plot: Optional[Plot]) -> None:
+    def __init__(self, road: Road, crowd: Crowd, paths: Sequence[Path], expert: Expert, plot: Plot | None) -> None:
         self.road, self.crowd, self.paths, self.expert, self.plot = road, crowd, paths, expert, plot
         self.phase, self.begun, self.tick = WAITING, 0, 0
         self.memory = [0.0] * _MEMORY

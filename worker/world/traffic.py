@@ -185,7 +185,16 @@ class Traffic:
     def _near_junction(self, s: float) -> bool:
         return any(j.enter - 25.0 < s < j.leave + 8.0 for j in self.signals.junctions)
 
+    def _turn_back(self) -> None:
+        """People on the pavement turn round before a junction."""
+        c = self.crowd
+        for junction in self.signals.junctions:
+            near = (c.s > junction.enter - 5.0) & (c.s < junction.leave + 5.0)
+            inwards = (0.5 * (junction.enter + junction.leave) - c.s) * c.way > 0.0
+            c.way[(c.kind == ActorKind.WALKER) & (c.mode == LANE) & near & inwards] *= -1
+
     def _come_and_go(self) -> None:
+        self._turn_back()
         c = self.crowd
         c.timer[:] = np.maximum(c.timer - DT, 0.0)
         low, high = float(self.road.s[0]) + 3.0, float(self.road.s[-1]) - 3.0

@@ -70,7 +70,7 @@ class World:
         self.actors = self.crowd.actors()
         self._motion = Motion(self.road, self.crowd, self._paths, Lights.HEAD if weathers.daylight(weather) < 0.45 else Lights.OFF)
         self._traffic = Traffic(self.road, self.crowd, self.signals, self._paths, self._motion)
-        self.expert = Expert(self.road, self.crowd, self.signals, self._paths, self._traffic, self._motion)
+        self.expert = Expert(self._traffic)
         self._stage = Stage(self.road, self.crowd, self._paths, self.expert, plot)
         self._grip = weathers.grip(weather)
         self._edges = (self.road.lanes[0].offset - self.road.lanes[0].width / 2, self.road.lanes[-1].offset + self.road.lanes[-1].width / 2)
@@ -91,7 +91,7 @@ class World:
         before = self.ego
         off_road = self._off_road(before)
         grip = self._grip * self._stage.grip(before) * (_GRASS_GRIP if off_road else 1.0)
-        drive(self._car, float(throttle), float(brake), float(steer), grip, _GRASS_DRAG if off_road else 0.0)
+        drive(self._car, float(throttle), float(brake), float(steer), grip=grip, drag=_GRASS_DRAG if off_road else 0.0)
         self._look(before.s)
         self._seat()
         along = self.ego.speed * math.cos(self.heading_error)
@@ -245,7 +245,10 @@ class World:
             raise SnapshotCorrupt("a state of another world: it has other actors, junctions or lanes")
         if not (np.isfinite(floats).all() and np.isfinite(numbers).all() and self._sound(ints)):
             raise SnapshotCorrupt("a state with numbers out of range")
-        self._become(tick, lane, floats, ints, numbers, served, scenario)
+        self.crowd.f[:], self.crowd.i[:] = floats, ints
+        self.tick, self._lane, self.signals.served = tick, lane, served
+        self._stage.load(scenario)
+        self._become(numbers)
 
     def _sound(self, ints: Any) -> bool:
         mode, path, way, visible, contact = ints
@@ -256,18 +259,14 @@ class World:
             and (path[crossing] >= 0).all()
         )
 
-    def _become(
-        self, tick: int, lane: int, floats: Any, ints: Any, numbers: List[float], served: List[int], scenario: Tuple[List[int], List[float]]
-    ) -> None:
-        self.tick, self._lane, self.signals.served = tick, lane, served
-        self.crowd.f[:], self.crowd.i[:] = floats, ints
+    def _become(self, numbers: List[float]) -> None:
+        """The ego and the expert of a state, and the tables that follow from it."""
         self._car = car_of(numbers[:9])
         s, d = numbers[9:11]
         self.ego = view(self._car, snap(float(self.road.pose(s, 0.0)[2])), s, d)
         self.expert.load(numbers[11:])
-        self._stage.load(scenario)
         self._motion.publish(self.actors, self.ego)
-        self.signals.show(tick)
+        self.signals.show(self.tick)
 
     def digest(self) -> str:
         """16 hex digits over the (rounded) state: equal where states are equal, on any machine."""
