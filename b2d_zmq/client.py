@@ -20,13 +20,13 @@ import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Type
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Type
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from .codec import decode, encode
-from .errors import B2DError, BudgetExceeded, NoBroker, ProtocolError, RequestError, VersionMismatch, WrongMode, from_wire
+from .errors import B2DError, BudgetExceeded, FrameTooLarge, NoBroker, ProtocolError, RequestError, VersionMismatch, WrongMode, from_wire
 from .keepalive import KeepAlive
 from .protocol import DEFAULT_ENDPOINT, MESSAGE_BYTES, Header, Kind, Message, pack, unpack
 
@@ -86,7 +86,7 @@ class Client:
         self.label = label if label is not None else _label()
         self.message_bytes = message_bytes
         self.token = secrets.token_hex(8)
-        self._line = _Line(endpoint, self.token, message_bytes)
+        self._line = _Line(endpoint, self.token)
         self._number = 0
         self._waiting: weakref.WeakValueDictionary[int, Pending] = weakref.WeakValueDictionary()
         self._busy = threading.RLock()
@@ -212,7 +212,7 @@ class Client:
 
     def _receive(self, frames: List[Any]) -> None:
         try:
-            message = unpack(frames, self.message_bytes)
+            message, fault = _unpack(frames, self.message_bytes)
         except VersionMismatch as error:
             for asked in list(self._waiting.values()):
                 self._settle(asked, error=error)
@@ -226,9 +226,11 @@ class Client:
             log.debug("dropped a late or foreign %s to request %d", header.kind.name, header.request)
             return
         try:
-            body = decode(message.body) if message.body else {}
+            body = decode(message.body) if message.body and fault is None else {}
         except B2DError as error:
-            self._settle(pending, error=error)
+            fault = error
+        if fault is not None:
+            self._settle(pending, error=fault)
             return
         self._settle(pending, body, _refusal(body) if header.kind is Kind.ERROR else None)
 
@@ -257,7 +259,7 @@ class Client:
 class _Line:
     """The sockets of a Client and the leases it holds; kept apart from it so that leaving needs no Client."""
 
-    def __init__(self, endpoint: str, token: str, message_bytes: int) -> None:
+    def __init__(self, endpoint: str, token: str) -> None:
         self.pid = os.getpid()
         self._held: Dict[str, Lease] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -266,7 +268,6 @@ class _Line:
         self.socket.setsockopt(zmq.LINGER, FAREWELL_MS)
         self.socket.setsockopt(zmq.SNDHWM, 16)
         self.socket.setsockopt(zmq.RCVHWM, 0)  # at most one answer per request comes; a bound here would stall the broker
-        self.socket.setsockopt(zmq.MAXMSGSIZE, message_bytes)
         self.socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)  # a broker that stands still is noticed as one that went away
         self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 30000)
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
@@ -319,6 +320,14 @@ def _check_endpoint(endpoint: object) -> None:
     )
     if found is None or int(found.group(1) or found.group(2) or 1) not in range(1, 65536):
         raise RequestError(f"{endpoint!r} is no endpoint; {_ENDPOINT} (the farm speaks no http)")
+
+
+def _unpack(frames: List[Any], limit: int) -> Tuple[Message, B2DError | None]:
+    """The message, and what is wrong with its size: an answer that is too large still names its request, which must hear of it."""
+    try:
+        return unpack(frames, limit), None
+    except FrameTooLarge as error:
+        return unpack(frames[:1], limit), error
 
 
 def _label() -> str:

@@ -196,6 +196,12 @@ def test_what_must_not_travel_is_refused_before_it_is_sent(played):
     assert broker.heard == []
 
 
+def test_an_answer_over_the_limit_is_told_to_who_asked(played):
+    _broker, client = played(lambda frames: [reply(frames, {"data": np.zeros(20_000, np.uint8)})], message_bytes=10_000)
+    with pytest.raises(FrameTooLarge, match="--message-bytes"):
+        client.status()
+
+
 def test_a_broker_that_goes_away_is_told_at_once():
     with playing(silent) as broker:
         client = Client(broker.endpoint)
