@@ -79,7 +79,7 @@ class Clients:
 
     def status(self, sender: bytes, message: Message, now: float) -> None:
         """STATUS: everything an operator may want to see."""
-        waiting = [{"label": w.label, "n": w.n, "seconds": now - w.since} for w in self.waiting.values() if w.n]
+        waiting = [{"label": w.label, "n": w.n, "profile": w.profile, "seconds": now - w.since} for w in self.waiting.values() if w.n]
         self._table.out.append((sender, bodies.reply(message.header, report.status(self._table, waiting, now))))
 
     def keepalive(self, sender: bytes, message: Message, now: float) -> None:

@@ -7,6 +7,7 @@ in seconds of a clock that never goes back. docs/protocol.md has the rules.
 
 from __future__ import annotations
 
+import heapq
 from typing import Callable, Dict, List
 
 from b2d_zmq.errors import B2DError, ErrorCode, ProtocolError, code_of
@@ -79,7 +80,8 @@ class Broker:
 
     def tick(self, now: float) -> List[Send]:
         """What to send because time has passed."""
-        for topic, key in self.table.due(now):
+        while self.table.alarms and self.table.alarms[0][0] <= now:
+            _, _, topic, key = heapq.heappop(self.table.alarms)
             if topic == "lease":
                 self.clients.lapse(key, now)
             elif topic == "worker":
@@ -101,13 +103,12 @@ class Broker:
         for lease in self.table.leases.values():
             lease.heard += seconds
 
-    def failed(self, sender: bytes, message: Message, error: Exception) -> List[Send]:
+    def failed(self, error: Exception, sender: bytes = b"", asked: Header | None = None) -> List[Send]:
         """What to send after a fault in this very code: the one who asked is told, and the broker goes on."""
         self.table.counters["faults"] += 1
-        self._taken()
-        if message.header.kind in REQUESTS:
-            text = f"the broker failed on {message.header.kind.name}: {error!r}; its log has the traceback"
-            self.table.error(sender, message.header, ErrorCode.SIMULATOR, text)
+        if asked is not None and asked.kind in REQUESTS:
+            text = f"the broker failed on {asked.kind.name}: {error!r}; its log has the traceback"
+            self.table.error(sender, asked, ErrorCode.SIMULATOR, text)
         return self._taken()
 
     def _refuse(self, sender: bytes, error: B2DError, request: int) -> None:

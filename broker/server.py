@@ -11,12 +11,12 @@ import os
 import signal
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Iterable, List, Tuple
+from typing import Any, Callable, Deque, Iterable, List, Sequence, Tuple
 
 import zmq
 
 from b2d_zmq.errors import FrameTooLarge, ProtocolError
-from b2d_zmq.protocol import MAX_FRAMES, request_of, unpack
+from b2d_zmq.protocol import MAX_FRAMES, Message, request_of, unpack
 
 from .core import Broker
 from .table import Send
@@ -99,7 +99,7 @@ class Server:
             drained = self._drain(now)
             now = time.monotonic()
             if drained or self._broker.wake_at() < now - POLL_MOST:  # silence counts only once everything that came was read
-                self._send(self._broker.tick(now), now)
+                self._tick(now)
 
     def _drain(self, now: float) -> bool:
         """Take what has come, at most a batch; whether that was all."""
@@ -133,17 +133,27 @@ class Server:
             return
         try:
             sends = self._broker.receive(sender, message, now)
-        except Exception as error:
+        except Exception as error:  # a fault of ours over one message must not end the farm
             log.exception("the broker failed on %s of %r", message.header, sender)
-            sends = self._broker.failed(sender, message, error)
+            sends = self._broker.failed(error, sender, message.header)
+        self._send(sends, now, message, frames)
+
+    def _tick(self, now: float) -> None:
+        try:
+            sends = self._broker.tick(now)
+        except Exception as error:  # as above; what was due is done at the next call
+            log.exception("the broker failed on the passing of time")
+            sends = self._broker.failed(error)
         self._send(sends, now)
 
-    def _send(self, sends: Iterable[Send], now: float) -> None:
+    def _send(self, sends: Iterable[Send], now: float, came: Message | None = None, frames: Sequence[Any] = ()) -> None:
+        """Send without waiting. A message that is passed on goes with the very header that ``came``."""
         waiting: Deque[Send] = deque(sends)
         while waiting:
             to, message = waiting.popleft()
+            header = frames[0] if message is came else message.header.pack()
             try:
-                self._socket.send_multipart([to, message.header.pack(), *message.body], zmq.NOBLOCK, copy=False)
+                self._socket.send_multipart([to, header, *message.body], zmq.NOBLOCK, copy=False)
             except zmq.ZMQError as error:  # nobody of that name (EHOSTUNREACH), or one who does not read (EAGAIN)
                 log.debug("%s to %r was not sent: %s", message.header.kind.name, to, error)
                 waiting.extend(self._broker.unreachable(to, message, now))

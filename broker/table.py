@@ -121,13 +121,6 @@ class Table:
         self._serial += 1
         heapq.heappush(self.alarms, (when, self._serial, topic, key))
 
-    def due(self, now: float) -> List[Tuple[str, Any]]:
-        """Take out the alarms whose time has come."""
-        taken = []
-        while self.alarms and self.alarms[0][0] <= now:
-            taken.append(heapq.heappop(self.alarms)[2:])
-        return taken
-
     def grant(self, worker: Worker, client: str, label: str, now: float) -> Lease:
         """Put a new lease on a free worker and tell its host."""
         self._granted += 1

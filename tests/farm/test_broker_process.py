@@ -62,8 +62,9 @@ class Peer:
 class Running:
     """A broker process, with one good worker and one good client that holds it."""
 
-    def __init__(self, stack, *options):
-        self.process = stack.enter_context(subprocess.Popen([COMMAND, "--bind", "tcp://127.0.0.1:*", *options], stdout=subprocess.PIPE))
+    def __init__(self, stack, *options, command=(COMMAND,), stderr=None):
+        command = [*command, "--bind", "tcp://127.0.0.1:*", *options]
+        self.process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr))
         stack.callback(self.process.kill)
         self.endpoint = self.process.stdout.readline().decode().split()[-1]
         self.context = stack.enter_context(zmq.Context())
@@ -235,18 +236,14 @@ def test_a_host_that_dies_in_mid_job_is_answered_for(start):
 
 def test_a_host_that_cannot_be_reached_is_an_event(start):
     broker = start().populate()
+    process = psutil.Process(broker.process.pid)
+    open_before = process.num_fds()
     broker.host.socket.close()
-
-    def answered():
-        broker.seq += 1
-        body = broker.client.ask(Kind.STATUS, request=1000 + broker.seq)
-        if body["workers"][0]["state"] != "leased":
-            return True
-        broker.client.say(Kind.STEP, {}, request=2000 + broker.seq, seq=1, **broker.lease)
-        return False
-
-    assert until(answered, SECONDS)
-    assert broker.client.ask(Kind.STEP, {}, request=9999, seq=1, **broker.lease)["code"] in (ErrorCode.LEASE_VOID, ErrorCode.WORKER_LOST)
+    until(lambda: process.num_fds() < open_before, SECONDS)
+    for request, code in ((50, ErrorCode.WORKER_LOST), (51, ErrorCode.LEASE_VOID)):
+        body = broker.client.ask(Kind.STEP, {}, request=request, seq=1, **broker.lease)
+        assert body["code"] == code and "could not be reached" in body["message"]
+    assert broker.client.ask(Kind.STATUS, request=52)["workers"][0]["state"] == "starting"
 
 
 def test_a_flood_of_junk_does_not_grow_it(start):
@@ -274,3 +271,28 @@ def test_large_bodies_pass_through_whole(start):
     assert there[1:] == frames
     broker.host.socket.send_multipart([header._replace(kind=Kind.REPLY).pack(), *frames])
     assert broker.client.socket.recv_multipart()[1:] == frames
+
+
+BROKEN = """
+from broker import clients, cli, workers
+def fail(*_): raise ZeroDivisionError("a fault of ours")
+clients.Clients.status = fail
+workers.Workers.expiry = fail
+cli.main()
+"""
+
+
+def test_a_fault_of_the_broker_itself_is_answered_and_logged_and_it_goes_on(leaves_nothing):
+    with contextlib.ExitStack() as stack:
+        broker = Running(stack, command=[sys.executable, "-c", BROKEN], stderr=subprocess.PIPE)
+        client, keeper = broker.peer(), broker.peer(b"w-1")
+        for request in (1, 2):
+            body = client.ask(Kind.STATUS, request=request)
+            assert body["code"] == ErrorCode.SIMULATOR and "a fault of ours" in body["message"]
+        keeper.say(Kind.READY, {"worker": "w-1", "host": "", "heartbeat": 0.02})
+        keeper.say(Kind.HEARTBEAT, {"worker": "w-1", "host": ""})
+        assert keeper.hear(Kind.HEARTBEAT)
+        assert client.ask(Kind.RELEASE, {"leases": []}, request=3) == {"released": []}
+        broker.process.terminate()
+        assert "ZeroDivisionError" in broker.process.communicate(timeout=SECONDS)[1].decode()
+        assert broker.process.returncode == 0
