@@ -17,7 +17,7 @@ import numpy as np
 
 from b2d_zmq import spaces
 from b2d_zmq.codec import INLINE_BYTES
-from b2d_zmq.errors import FrameTooLarge, RequestError
+from b2d_zmq.errors import RequestError
 from b2d_zmq.protocol import MAX_FRAMES, Kind
 from b2d_zmq.version import VERSION
 
@@ -103,7 +103,7 @@ class Jobs:
         frames, size = _large_arrays(self._backend.traits.observation_space)
         most = min((MAX_FRAMES - 4) // frames if frames else steps, self._limit // size if size else steps)
         if steps > most:
-            raise FrameTooLarge(
+            raise RequestError(
                 f"a rollout of {steps} steps with all observations does not fit in one message; with this sensor rig the most is {most} "
                 "steps: ask for the last observation only, or send shorter rollouts"
             )

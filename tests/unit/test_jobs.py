@@ -9,7 +9,7 @@ import pytest
 from faulty import Counts
 
 from b2d_zmq import spaces
-from b2d_zmq.errors import FrameTooLarge
+from b2d_zmq.errors import RequestError
 from b2d_zmq.protocol import Kind
 from worker.jobs import Jobs, describe
 
@@ -31,14 +31,14 @@ def rollout(backend, steps, observations="all", limit=1 << 20):
 def test_a_rollout_with_more_arrays_than_frames_is_refused_before_it_is_driven():
     backend = Pictures()
     assert len(rollout(backend, 60)["observations"]) == 60
-    with pytest.raises(FrameTooLarge, match=r"a rollout of 61 steps .* the most is 60 steps"):
+    with pytest.raises(RequestError, match=r"a rollout of 61 steps .* the most is 60 steps"):
         rollout(backend, 61)
     assert backend.steps == 0
     assert rollout(backend, 61, "last")["tick"] == 62
 
 
 def test_a_rollout_with_more_bytes_than_a_message_is_refused_before_it_is_driven():
-    with pytest.raises(FrameTooLarge, match=r"the most is 13"):
+    with pytest.raises(RequestError, match=r"the most is 13"):
         rollout(Pictures(), 14, limit=10_000)
 
 
