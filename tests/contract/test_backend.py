@@ -126,6 +126,11 @@ def test_restore_is_exact(backend):
         assert_same_outcome(a, b)
 
 
+def test_the_first_moment_is_restored_exactly_too(backend, second):
+    moment = backend.reset(3, {})
+    assert_same(second.restore(backend.snapshot().data).observation, moment.observation)
+
+
 def test_a_snapshot_of_a_restored_state_is_the_same_snapshot(backend, second):
     under_way(backend)
     taken = backend.snapshot()

@@ -343,7 +343,8 @@ def test_a_painter_that_fails_changes_nothing(monkeypatch):
     import worker.backends.embedded as module
 
     backend = EmbeddedBackend(sensors="predecessor")
-    moment = backend.reset(1, {})
+    backend.reset(1, {})
+    moment = backend.step(np.zeros(3, np.float32))
     monkeypatch.setattr(module, "Painter", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         backend.reset(2, {"route_id": ROUTES[1].id})
