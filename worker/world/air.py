@@ -49,7 +49,7 @@ class Air:
         self.sun_direction = _direction(weather.sun_azimuth_angle, altitude)
         warmth = mix(_rgb(255, 148, 70), _rgb(255, 246, 228), smooth(altitude, 2.0, 35.0))
         self.sun = warmth * smooth(altitude, -2.0, 9.0) * (1.0 - 0.93 * self.dull) * (1.0 - 0.42 * smooth(altitude, 20.0, 80.0))
-        dark = _rgb(52, 50, 50) if town_kind == "urban" else _rgb(26, 29, 38)
+        dark = _rgb(52, 50, 50) if town_kind == "urban" else _rgb(34, 37, 46)
         light = mix(_rgb(122, 131, 146), _rgb(178, 182, 186) * (1.0 - 0.25 * self.rain), self.dull)
         self.ambient = mix(dark, mix(light, _rgb(128, 112, 122), 0.6 * self.low_sun), day)
         gray = mix(_rgb(196, 212, 230), _rgb(188, 191, 194) * (1.0 - 0.3 * self.rain), self.dull)

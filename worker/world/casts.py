@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, List, Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
 from .actors import ActorKind, Lights
 from .air import Air
-from .shapes import COLORS, SHAPES, STRIDES, Builder, Shape
+from .shapes import COLORS, OCTAGON, SHAPES, STRIDES, Builder, Shape
 from .shapes import Material as M
 from .solids import HALO, Faces, Sight, Things, put
 
@@ -132,15 +132,10 @@ def _stop_sign() -> Shape:
 
 
 def _octagon(b: Builder, middle: Tuple[float, float, float], radius: float, material: int, farthest: float) -> None:
-    """An octagon of three plates that overlap a little; it looks forward, or backward for a negative radius."""
-    (x, y, z), r, c = middle, abs(radius), abs(radius) * 0.414
-    parts: List[List[Any]] = [
-        [(-r, -c), (r, -c), (r, c), (-r, c)],
-        [(-r, 0.38 * r), (r, 0.38 * r), (c, r), (-c, r)],
-        [(-c, -r), (c, -r), (r, -0.38 * r), (-r, -0.38 * r)],
-    ]
-    for part in parts:
-        corners = [(x, y + across, z + up) for across, up in part]
+    """An octagon that looks forward, or backward for a negative radius."""
+    x, y, z = middle
+    for part in OCTAGON:
+        corners = [(x, y + across * abs(radius), z + up * abs(radius)) for across, up in part]
         b.face(corners if radius > 0 else corners[::-1], material, farthest)
 
 

@@ -88,6 +88,8 @@ def lay(road: Road) -> Patches:
     _verges(patches, main, road, ends)
     for arm in arms:
         _strip(patches, arm.line, (0.0, ARM), (-arm.half_width, arm.half_width), ASPHALT)
+    for junction in road.junctions:
+        patches.add(_disc(junction, 0.8 * (edges(road)[1] - edges(road)[0])), ASPHALT)
     for lane in road.lanes:
         if lane.kind in ROADWAY:
             for span in open_road if lane.kind != "driving" else [ends]:
@@ -119,6 +121,12 @@ def junction_arms(road: Road, junction: Junction) -> List[Arm]:
         line = Spine(s, junction.x + s * math.cos(yaw), junction.y + s * math.sin(yaw), np.full(len(s), yaw))
         arms.append(Arm(line, half, start))
     return arms
+
+
+def _disc(junction: Junction, most: float) -> np.ndarray[Any, Any]:
+    """The middle of a junction, which the strips of its roads may leave open where they meet at a slant."""
+    turn, radius = np.linspace(0.0, 2 * math.pi, 17)[:-1], min(most, 1.6 * junction.half_width)
+    return np.stack([junction.x + radius * np.cos(turn), junction.y + radius * np.sin(turn)], axis=1)
 
 
 def edges(road: Road) -> Span:

@@ -13,6 +13,13 @@ import numpy as np
 
 from .actors import ActorKind
 
+OCTAGON = (
+    ((-1.0, -0.414), (1.0, -0.414), (1.0, 0.414), (-1.0, 0.414)),
+    ((-1.0, 0.4), (1.0, 0.4), (0.414, 1.0), (-0.414, 1.0)),
+    ((-0.414, -1.0), (0.414, -1.0), (1.0, -0.4), (-1.0, -0.4)),
+)
+"""A round thing as three plates that overlap a little: (right, up) in its radius."""
+
 Corner = Tuple[float, float, float]
 Rect = Tuple[float, float, float, float]  # x from, x to, y from, y to
 FAR = 1e9
@@ -133,13 +140,19 @@ class Builder:
         a, b = (x[1], x[0]) if y > 0 else (x[0], x[1])
         self.face(((a, y, z[0]), (b, y, z[0]), (b, y, z[1]), (a, y, z[1])), material, farthest)
 
+    def disc(self, y: float, middle: Tuple[float, float], radius: Tuple[float, float], material: int, farthest: float = FAR) -> None:
+        """Add an octagon that looks to the side, as three plates; middle and radius are along x and z."""
+        turn = -1.0 if y > 0 else 1.0
+        for part in OCTAGON:
+            corners = [(middle[0] + turn * a * radius[0], y, middle[1] + up * radius[1]) for a, up in part]
+            self.face(corners, material, farthest)
+
     def wheels(self, places: Sequence[float], half: float, radius: float, farthest: float = 60.0) -> None:
         """Add wheels on both sides; ``half`` is the radius along x, ``radius`` that along z."""
         for y in (-1.012, 1.012):
             for x in places:
-                for w, h, material, sight in ((1.0, 0.5, 3, 60.0), (0.5, 1.0, 3, 60.0), (0.82, 0.82, 3, 30.0), (0.5, 0.5, 4, 22.0)):
-                    span = (radius - radius * h, radius + radius * h)
-                    self.side(y * (1.004 if material == 4 else 1.0), (x - half * w, x + half * w), span, material, min(sight, farthest))
+                self.disc(y, (x, radius), (half, radius), Material.DARK, farthest)
+                self.disc(y * 1.004, (x, radius), (half * 0.55, radius * 0.55), Material.METAL, 16.0)
 
     def shape(self) -> Shape:
         """The faces so far as arrays."""
@@ -251,9 +264,8 @@ def _bicycle() -> Shape:
     b = Builder()
     for y in (-0.12, 0.12):
         for x in (-0.62, 0.62):
-            for w, h in ((1.0, 0.5), (0.5, 1.0), (0.8, 0.8)):
-                b.side(y, (x - 0.34 * w, x + 0.34 * w), (0.19 - 0.19 * h, 0.19 + 0.19 * h), M.DARK)
-                b.side(y * 1.1, (x - 0.24 * w, x + 0.24 * w), (0.19 - 0.13 * h, 0.19 + 0.13 * h), M.METAL, 14.0)
+            b.disc(y, (x, 0.19), (0.34, 0.19), M.DARK)
+            b.disc(y * 1.1, (x, 0.19), (0.27, 0.15), M.METAL, 25.0)
         b.side(y, (-0.5, 0.55), (0.3, 0.36), M.RED)
     b.box((0.48, 0.54, -0.7, 0.7), (0.5, 0.54), M.DARK, 40.0)
     b.prism((-0.3, 0.1, -0.5, -0.2), (-0.34, -0.1, -0.5, -0.2), (0.18, 0.55), M.CLOTH)
