@@ -46,7 +46,7 @@ Exit code 0: TERM, Ctrl-C, or the parent process went away. Exit code 78: the co
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option("--lifeline", type=int, default=-1, hidden=True)
-@click.version_option(message=f"b2d-broker {VERSION} ({__file__})")
+@click.version_option(VERSION, message=f"b2d-broker {VERSION} ({__file__})")
 def main(
     *,
     bind: str,
