@@ -83,14 +83,13 @@ class Invader(Plot):
         self.at = scene.place
         self.clear = (0.0, self.at + 40.0)
         inner = -0.5 * min(scene.road.lanes, key=lambda lane: abs(lane.offset)).width
-        self.q = inner + depth + 0.45 - 0.5 * CAR.width
         speed = min(scene.road.speed_limit, 9.0)
         self.rows = [
             scene.cast.add(
                 look,
                 LANE,
                 self.at + 40.0 + 16.0 * n,
-                inner + depth + 0.45 - 0.5 * look.width,
+                inner + depth + 0.75 - 0.5 * look.width,
                 way=-1,
                 cruise=speed,
                 visible=False,

@@ -66,6 +66,10 @@ class Traffic:
         inside |= np.abs(goal[None, :] - d[rows, None]) < side
         inside &= (ahead > 0.0) & (c.solid & (c.visible != 0))[None, :]
         inside[:, 0] &= ~c.blind[rows]
+        if (c.mode == CROSS).any():
+            # Who stands in the middle of a junction goes first: otherwise two who face each other there stand for ever.
+            stuck = self._in_junction(c.s[rows]) & (c.v[rows] < 0.5)
+            inside &= ~(stuck[:, None] & (c.mode == CROSS)[None, :])
         room = np.where(inside, ahead - m.half_s[rows, None] - m.half_s[None, :], _FAR)
         leader = room.argmin(axis=1)
         gap = room[np.arange(len(rows)), leader]
@@ -181,6 +185,12 @@ class Traffic:
         closing = np.where(ahead > 0, c.v[row] - c.v, c.v - c.v[row])
         room = np.abs(ahead) - self.motion.half_s - self.motion.half_s[row]
         return not bool((near & (room < 5.0 + 0.4 * c.v[row] + 2.5 * np.maximum(closing, 0.0))).any())
+
+    def _in_junction(self, s: Any) -> Any:
+        within = np.zeros(len(s), bool)
+        for junction in self.signals.junctions:
+            within |= (s > junction.enter) & (s < junction.leave)
+        return within
 
     def _near_junction(self, s: float) -> bool:
         return any(j.enter - 25.0 < s < j.leave + 8.0 for j in self.signals.junctions)

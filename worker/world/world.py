@@ -136,7 +136,7 @@ class World:
         if not len(rows):
             return "", "", 0.0
         if not new:
-            hit(self._car, 0.9)
+            hit(self._car, 0.95 if (c.kind[rows] == ActorKind.WALKER).all() else 0.5)
             self._look(self.ego.s)
             return "", "", 0.0
         row = new[0]
