@@ -102,7 +102,7 @@ def status(endpoint: str, as_json: bool, timeout: float) -> None:
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("b2d-demo"), show_default=True, help="Where the picture goes."
 )
-@click.option("--sensors", default="predecessor", show_default=True, help="predecessor, bench2drive, state, or a JSON file of cameras.")
+@click.option("--sensors", help="predecessor (the default), bench2drive, state, or a JSON file of cameras.")
 @click.option("--endpoint", help="Use this running farm instead of starting one.")
 def demo(**options: Any) -> None:
     """Branch a drive in three, compare, select the best: with real processes and sockets.

@@ -52,7 +52,7 @@ class Plan:
     branches: int = 3
     steps: int = 50
     seed: int = 0
-    sensors: str = "predecessor"
+    sensors: str | None = None
     endpoint: str | None = None
 
 
@@ -90,13 +90,14 @@ def _write(plan: Plan, story: Story, say: Say) -> Dict[str, Any]:
 def _farm(plan: Plan, say: Say) -> Iterator[str]:
     """A running farm's endpoint, or one of our own for as long as the demo lasts."""
     if plan.endpoint is not None:
-        if plan.routes is not None:
-            raise RequestError("--routes is for a farm of the demo's own; leave it out with --endpoint, whose workers have their routes")
+        if plan.routes is not None or plan.sensors is not None:
+            told = "--routes and --sensors are for a farm of the demo's own; leave them out with --endpoint, whose workers have theirs"
+            raise RequestError(told)
         yield plan.endpoint
         return
     workers = plan.workers or plan.branches
     say(f"starting a broker and {workers} workers on loopback ...")
-    with LocalFarm(workers=workers, routes=plan.routes, sensors=plan.sensors) as farm:
+    with LocalFarm(workers=workers, routes=plan.routes, sensors=plan.sensors or "predecessor") as farm:
         yield farm.endpoint
 
 
@@ -164,7 +165,7 @@ def _step(group: BranchGroup, plan: Plan, info: Mapping[str, Any], dt: float) ->
     shown = shown_steps(plan.steps)
     for step in tqdm(range(1, plan.steps + 1), desc=f"{len(steers)} branches", unit="step", disable=None):
         if step <= MANOEUVRE_STEPS:
-            actions = [[THROTTLE, 0.0, steer if step <= PULSE_STEPS else 0.0] for steer in steers]
+            actions: List[Any] = [[THROTTLE, 0.0, steer if step <= PULSE_STEPS else 0.0] for steer in steers]
         else:
             actions = [follower.act(o, i) for follower, o, i in zip(followers, seen, infos)]
         out = group.step(np.asarray(actions, np.float32))

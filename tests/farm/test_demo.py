@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -13,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
+from b2d_zmq import Client
 from b2d_zmq.demo import LIVE_STEPS, MOST_STEER, manoeuvres
 from b2d_zmq.picture import CHOSEN, WIDTH, color_of
 
@@ -119,6 +121,27 @@ def test_a_route_that_does_not_exist_is_one_clear_line(rig, tmp_path):
     done = run_demo(tmp_path, "--route", "999999", "--sensors", rig, "--workers", "1")
     assert done.returncode == 1
     assert "999999" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_it_uses_a_running_farm_and_leaves_it_running(farm, tmp_path):
+    running = farm(workers=2)
+    done = run_demo(tmp_path, "--endpoint", running.endpoint, "--branches", "2", "--steps", "3")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "demo.json").read_text())["start"]["identical"]
+    with Client(running.endpoint) as client:
+        assert [worker["state"] for worker in client.status()["workers"]] == ["free", "free"]
+    refused = run_demo(tmp_path, "--endpoint", running.endpoint, "--sensors", "state")
+    assert refused.returncode == 1 and "leave them out" in refused.stderr
+
+
+def test_ctrl_c_leaves_nothing(leaves_nothing, tmp_path):
+    command = [sys.executable, "-m", "b2d_zmq", "demo", "--sensors", "state", "--out", str(tmp_path), "--steps", "1000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while "bit-identical" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and "Traceback" not in err
 
 
 @pytest.mark.parametrize("branches", [2, 3, 4, 5, 8])
