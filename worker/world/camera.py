@@ -45,6 +45,7 @@ class Painter:
         self._ground = ground.Ground(patches, fallen, self._air.shadow, road.town_kind, seed)
         self._sky = sky.Sky(self._air, road.town_kind, seed)
         self._views: Dict[Camera, _View] = {}
+        self._shown: Tuple[bytes, Any] = (b"none yet", None)
         self._seed = seed
         self._rain: Dict[Tuple[int, int], Any] = {}
 
@@ -57,7 +58,7 @@ class Painter:
         view = self._view(camera)
         ego = world.ego
         sight = solids.Sight(view.glass, self._air, float(ego.x), float(ego.y), float(ego.yaw))
-        things = [faces for faces in (vehicles_of(world, sight), signals_of(world, self._air)) if faces is not None]
+        things = [faces for faces in (vehicles_of(world, sight), self._signs(world)) if faces is not None]
         self._background(image, view, sight, world)
         solids.draw(image, sight, [self.scenery, *things])
         if self._air.rain > 0.02:
@@ -82,6 +83,14 @@ class Painter:
             heaven = np.empty((bottom - top, image.shape[1], 3), np.uint8)
             self._sky.paint(view.sky, sight.yaw, heaven)
             cv2.copyTo(heaven, view.sky_only, image[top:bottom])
+
+    def _signs(self, world: Any) -> Any:
+        """The faces of the signals; they move never and change seldom, so the last ones are kept."""
+        signals = world.signals
+        key = b"/".join(np.asarray(column).tobytes() for column in (signals.x, signals.y, signals.yaw, signals.kind, signals.state))
+        if self._shown[0] != key:
+            self._shown = (key, signals_of(world, self._air))
+        return self._shown[1]
 
     def _view(self, camera: Camera) -> _View:
         if camera not in self._views:

@@ -72,7 +72,7 @@ class Free:
 
 def stand(road: Road, patches: Patches, air: Air, seed: int) -> Faces:
     """The faces of all scenery of a road and of the roads that cross it."""
-    planter = Planter(road.town_kind, Free(patches), random.Random(f"scenery/{seed}"))
+    planter = Planter(road.town_kind, Free(patches), random.Random(f"scenery/{seed}"), air.night > 0.4)
     main = Spine(road.s, road.x, road.y, road.yaw)
     lanes = [(lane.offset - lane.width / 2, lane.offset + lane.width / 2) for lane in road.lanes]
     if road.town_kind == "highway":
@@ -92,8 +92,6 @@ def _things(items: List[Item], air: Air) -> Things:
     if air.night > 0.4:
         palette[:, M.HEAD] = COLORS[M.LIT]
         glow[:, M.LIT], glow[:, M.HEAD] = 1, HALO
-    else:
-        palette[:, M.LIT] = COLORS[M.GLASS]
     return Things(
         [item.shape for item in items],
         np.array([item.x for item in items]),
@@ -121,9 +119,9 @@ class Roadside(NamedTuple):
 class Planter:
     """Chooses what stands where; ``items`` is what it has chosen so far."""
 
-    def __init__(self, kind: str, free: Free, chance: random.Random) -> None:
+    def __init__(self, kind: str, free: Free, chance: random.Random, night: bool) -> None:
         self.items: List[Item] = []
-        self._kind, self._free, self._chance = kind, free, chance
+        self._kind, self._free, self._chance, self._night = kind, free, chance, night
 
     def along(self, way: Roadside, span: Span) -> None:
         """Plant both sides of a stretch of road."""
@@ -174,12 +172,13 @@ class Planter:
         circles = [(x + k * reach * math.cos(yaw), y + k * reach * math.sin(yaw), depth + 0.4) for k in (-1, 0, 1)]
         if self._free.take(circles):
             tall = self._chance.choice((7.0, 10.0, 13.0, 16.0, 22.0)) * self._chance.uniform(0.9, 1.1)
-            shape = house(half, depth, tall, self._chance)
+            shape = house((half, depth, tall), self._chance, self._night)
             self.items.append(Item(shape, x, y, yaw, (half, depth, tall), self._chance.choice(WALLS)))
 
 
-def house(length: float, depth: float, tall: float, chance: random.Random) -> Shape:
+def house(size: Tuple[float, float, float], chance: random.Random, night: bool) -> Shape:
     """A house with rows of windows on all sides, some of them lit at night; sizes are half lengths and a height in metres."""
+    length, depth, tall = size
     b = Builder()
     b.box(FULL, (0.0, 1.0), M.BODY)
     floors = max(2, round(tall / 3.1))
@@ -198,7 +197,7 @@ def house(length: float, depth: float, tall: float, chance: random.Random) -> Sh
             for floor in range(floors):
                 bay = chance.randrange(bays)
                 at, low = -0.9 + 1.8 * (bay + 0.5) / bays, (floor + 0.32) / floors
-                if chance.random() < 0.55:
+                if chance.random() < 0.55 and night:  # by day the draw is made all the same: a town has one look
                     add(sign * 1.003, (at - 0.58 / bays, at + 0.58 / bays), (low, low + 0.48 / floors), M.LIT, 90.0)
     return b.shape()
 

@@ -10,7 +10,7 @@ import numpy as np
 from .lens import NEAR
 from .solids import SHIFT, Sight, clip, pixels
 
-REACH = 90.0  # metres beyond which a shadow is not seen
+REACH = 60.0  # metres beyond which a shadow is not seen
 UNDER = 0.5  # what is left of the light under a vehicle
 
 
