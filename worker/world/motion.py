@@ -38,7 +38,7 @@ class Motion:
     def curvature(self, s: Any) -> Any:
         """The curvature of the road at the nearest sample, 1/m."""
         index = ((s - self.road.s[0]) * (1.0 / (self.road.s[1] - self.road.s[0]))).astype(np.int64)
-        return self.road.curvature[np.clip(index, 0, len(self.road.curvature) - 1)]
+        return self.road.curvature[np.minimum(np.maximum(index, 0), len(self.road.curvature) - 1)]
 
     def advance(self, acceleration: Any) -> None:
         """One tick for every visible actor with that acceleration, m/s2 (of the modes LANE and CROSS; walkers keep their speed)."""
@@ -60,13 +60,15 @@ class Motion:
         """Lateral motion towards the goal: smooth, and hardly without rolling."""
         c = self.crowd
         error = c.goal - c.q
-        most = np.clip(0.3 * c.v, np.where(np.abs(error) > 0.3, _EDGE_OVER, 0.0), _MAX_SLIDE)
-        wish = np.clip(1.1 * error, -most, most)
-        change = np.clip(wish - c.slide, -_SIDE_ACCELERATION * DT, _SIDE_ACCELERATION * DT)
-        c.slide[:] = np.where(lane, np.clip(c.slide + change, -most, most), c.slide)
+        most = np.minimum(np.maximum(0.3 * c.v, np.where(np.abs(error) > 0.3, _EDGE_OVER, 0.0)), _MAX_SLIDE)
+        wish = np.minimum(np.maximum(1.1 * error, -most), most)
+        change = np.minimum(np.maximum(wish - c.slide, -_SIDE_ACCELERATION * DT), _SIDE_ACCELERATION * DT)
+        c.slide[:] = np.where(lane, np.minimum(np.maximum(c.slide + change, -most), most), c.slide)
         c.q += np.where(lane, c.slide * DT, 0.0)
 
     def _walk(self, walking: Any) -> None:
+        if not walking.any():
+            return
         c = self.crowd
         pace = c.v * DT
         c.q += np.where(walking, np.clip(c.goal - c.q, -pace, pace), 0.0)

@@ -80,7 +80,7 @@ class Traffic:
     def _wish(self, rows: Any) -> Any:
         """The speed each wants here: its own, or what the bends allow."""
         c = self.crowd
-        index = np.clip(((c.s[rows] + MARGIN) * (1.0 / SPACING)).astype(np.int64), 0, len(self.road.s) - 1)
+        index = np.minimum(np.maximum(((c.s[rows] + MARGIN) * (1.0 / SPACING)).astype(np.int64), 0), len(self.road.s) - 1)
         bends = np.where(c.way[rows] > 0, self._pace[1][index], self._pace[-1][index])
         return np.minimum(c.cruise[rows], bends)
 
@@ -238,7 +238,7 @@ def _idm(v: Any, wish: Any, gap: Any, leader: Any) -> Any:
     near = (_JAM + closing) / np.maximum(gap, 0.2)
     free = np.where(ratio > 1.0, -0.8 * np.minimum(square - 1.0, 4.0), _PULL * (1.0 - square * square))
     wanted = np.where(gap < 0.2, -_HARDEST, free - _PULL * near * near)
-    return np.clip(wanted, -_HARDEST, _PULL)
+    return np.minimum(np.maximum(wanted, -_HARDEST), _PULL)
 
 
 def _pace(road: Road, way: int) -> Any:

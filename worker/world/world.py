@@ -77,11 +77,11 @@ class World:
         self._begin(plot.start_d if plot else 0.0)
 
     def _begin(self, d: float) -> None:
-        x, y, z, yaw = (float(part) for part in self.road.pose(0.0, d))
+        x, y, _, yaw = (float(part) for part in self.road.pose(0.0, d))
         self._car = Car(x, y, yaw)
         self._car.snap()
         self._lane = self._lane_at(d)
-        self.ego = view(self._car, z, 0.0, d)
+        self._sit(0.0, snap(d))
         self._seat()
         self._settle()
 
@@ -107,8 +107,13 @@ class World:
         """Where the car is now, as everybody sees it."""
         s, d = self.road.project(np.array([self._car.x]), np.array([self._car.y]), np.array([near]))
         s, d = snap(float(s[0])), snap(float(d[0]))
-        z = float(self.road.pose(s, 0.0)[2])
-        self.ego = view(self._car, snap(z), s, d)
+        self._sit(s, d)
+
+    def _sit(self, s: float, d: float) -> None:
+        """The view of the car at that place of the road."""
+        _, _, z, yaw = self.road.pose(s, 0.0)
+        self._road_yaw = float(yaw)
+        self.ego = view(self._car, snap(float(z)), s, d)
 
     def _seat(self) -> None:
         """The ego as the first row of the crowd."""
@@ -185,7 +190,7 @@ class World:
     @property
     def heading_error(self) -> float:
         """Radians that the ego points to the right of the route's heading, -pi to pi."""
-        return math.remainder(self.ego.yaw - float(self.road.pose(self.ego.s, 0.0)[3]), 2.0 * math.pi)
+        return math.remainder(self.ego.yaw - self._road_yaw, 2.0 * math.pi)
 
     def hazard(self) -> Hazard:
         """What the ego must heed now; see ``expert``."""
@@ -263,7 +268,7 @@ class World:
         """The ego and the expert of a state, and the tables that follow from it."""
         self._car = car_of(numbers[:9])
         s, d = numbers[9:11]
-        self.ego = view(self._car, snap(float(self.road.pose(s, 0.0)[2])), s, d)
+        self._sit(s, d)
         self.expert.load(numbers[11:])
         self._motion.publish(self.actors, self.ego)
         self.signals.show(self.tick)
