@@ -42,7 +42,7 @@ def encode(tree: Any) -> List[Any]:
         raise CodecError(f"cannot encode: {error}") from None
     if len(arrays) + 2 > MAX_FRAMES:
         raise CodecError(f"{len(arrays)} large arrays; a message has room for {MAX_FRAMES - 2}")
-    return [body, *(memoryview(array).cast("B") for array in arrays)]
+    return [body, *(array.data.cast("B") for array in arrays)]
 
 
 def decode(frames: Sequence[Any]) -> Any:

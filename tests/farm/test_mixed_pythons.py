@@ -19,7 +19,6 @@ with b2d_zmq.CarlaEnv(sys.argv[1], timeout=60) as env:
     env.reset(seed=7, options={"traffic_density": 1.0})
     for _ in range(20):
         env.step(np.array([0.6, 0.0, 0.0], np.float32))
-    snapshot = env.snapshot()
     with env.fork(2, wait=30) as group:
         identical = group.identical
         actions = np.array([[0.6, 0.0, -0.1], [0.6, 0.0, -0.1]], np.float32)
@@ -27,7 +26,7 @@ with b2d_zmq.CarlaEnv(sys.argv[1], timeout=60) as env:
             out = group.step(actions)
         digests = [info["digest"] for info in out.infos]
         pythons = sorted({info["worker"].split("-")[0] for info in out.infos})
-print(json.dumps({"python": sys.version_info[:2], "identical": identical, "digests": digests, "workers": pythons, "digest": snapshot.digest}))
+print(json.dumps({"identical": identical, "digests": digests, "workers": pythons}))
 """
 
 
@@ -56,7 +55,7 @@ def test_three_pythons_in_one_farm(spawn):
     for name, python in (("oldest", oldest), ("newest", newest)):
         spawn(python.parent / "b2d-worker", "--endpoint", endpoint, "--name", name, "--sensors", "state")
     env = {**os.environ, "PYTHONWARNINGS": "error"}
-    done = subprocess.run([str(newest), "-c", TRAINER, endpoint], capture_output=True, text=True, timeout=100, env=env)
+    done = subprocess.run([str(newest), "-c", TRAINER, endpoint], capture_output=True, text=True, timeout=100, env=env, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["workers"] == ["newest", "oldest"]

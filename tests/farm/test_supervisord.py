@@ -33,12 +33,14 @@ def wait_for(condition, seconds=60.0):
     raise AssertionError(f"not so within {seconds} s")
 
 
-def free_workers(endpoint):
+def two_free_workers(endpoint, without=""):
+    """Worker id -> keeper pid, once there are two and ``without`` is none of them."""
     try:
         with Client(endpoint, timeout=1.0) as client:
-            return {w["worker"]: w["pid"] for w in client.status()["workers"] if w["state"] == "free"}
+            free = {w["worker"]: w["pid"] for w in client.status()["workers"] if w["state"] == "free"}
     except NoBroker:
-        return {}
+        return None
+    return free if len(free) == 2 and without not in free else None
 
 
 @pytest.mark.skipif(not (BIN / "supervisord").exists(), reason="supervisor is not installed in this environment")
@@ -48,17 +50,17 @@ def test_a_farm_under_supervisord(tmp_path):
     with open(tmp_path / "out", "wb") as out:
         farm = subprocess.Popen([str(ROOT / "bin/supervise"), "2", "--sensors", "state"], env=env, stdout=out, stderr=out)
     try:
-        before = wait_for(lambda: (lambda w: w if len(w) == 2 else None)(free_workers(endpoint)))
+        before = wait_for(lambda: two_free_workers(endpoint))
         family = psutil.Process(farm.pid).children(recursive=True)
         victim = sorted(before)[0]
         os.kill(before[victim], signal.SIGKILL)
-        after = wait_for(lambda: (lambda w: w if len(w) == 2 and victim not in w else None)(free_workers(endpoint)))
+        after = wait_for(lambda: two_free_workers(endpoint, without=victim))
         assert len(set(after) & set(before)) == 1, "the other worker went on"
         family += psutil.Process(farm.pid).children(recursive=True)
     finally:
         farm.terminate()
         code = farm.wait(timeout=60)
-        print((tmp_path / "out").read_text())
-    gone, alive = psutil.wait_procs(family, timeout=10)
+        sys.stdout.write((tmp_path / "out").read_text())
+    _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     assert code == 0

@@ -14,11 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def owners(module_file: str):
     """The distributions that claim to have installed this file."""
     return sorted(
-        {
-            dist.metadata["Name"]
-            for dist in importlib.metadata.distributions()
-            if any(str(file) == module_file for file in dist.files or ())
-        }
+        {dist.metadata["Name"] for dist in importlib.metadata.distributions() if any(str(file) == module_file for file in dist.files or ())}
     )
 
 
@@ -57,7 +53,7 @@ def test_commands_say_their_version_and_file(command):
 
 def test_nothing_names_where_it_was_built():
     """No machine's paths, no package hosts: the project speaks of itself alone."""
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if tracked.returncode != 0:
         pytest.skip("not a git checkout")
     words = ["/" + "root/", "/" + "tmp/dev", "py" + "pi.org", "/" + "work/"]
