@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgpack
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from b2d_zmq import errors, protocol
@@ -29,6 +29,7 @@ def raw(*fields):
 GOOD = (MAGIC, MAJOR, 11, 1, "L1", 1, 1, 2.5)
 
 
+@settings(deadline=None)
 @given(HEADERS)
 def test_a_header_is_read_back_as_written(header):
     assert Header.unpack(header.pack()) == header
@@ -57,6 +58,7 @@ def test_a_field_of_the_wrong_kind_is_refused(place, value):
             Header.unpack(raw(*fields))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 @example(b"")
 @example(b"\x91" * 5000)
@@ -71,6 +73,7 @@ def test_any_bytes_give_a_header_or_a_protocol_error(frame):
     assert request_of([frame]) >= 0
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(), st.lists, max_leaves=12
