@@ -151,7 +151,7 @@ def _start(group: BranchGroup, say: Say) -> Dict[str, Any]:
     same = set(digests) == {group.snapshot.digest} and len(set(hashes)) == 1
     for i, (digest, seen) in enumerate(zip(digests, hashes)):
         say(f"  branch {i} starts at state {digest}, observation {seen}")
-    say(f"  bit-identical: {'yes' if same else 'NO'}\n")
+    say(f"  bit-identical: {'yes' if same else 'NO'}")
     return {"identical": same, "digests": digests, "observation_hashes": hashes}
 
 

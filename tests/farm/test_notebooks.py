@@ -1,4 +1,4 @@
-"""The calls of the predecessor's two tutorial notebooks, as far as they are about driving, snapshots and branches, on the embedded world."""
+"""The calls of the predecessor's two tutorial notebooks, as far as they are about driving and branches, on the embedded world."""
 
 from __future__ import annotations
 
