@@ -75,7 +75,7 @@ class Expert:
         if first - nose > max(24.0, 2.5 * ego.speed):
             return
         for offset in self._ways_round(found):
-            if self._free(offset, ego, last):
+            if self.free(offset, ego, last):
                 begin = max(ego.s + 1.0, first - _CLEAR - _RAMP)
                 self.detour = [offset, begin, max(begin + 5.0, first - _CLEAR), last]
                 return
@@ -86,16 +86,16 @@ class Expert:
         offset, _, _, until = self.detour
         if ego.s > until + _CLEAR + _RAMP:
             self.detour = [0.0, 0.0, 0.0, 0.0]
-        elif until < ego.s < until + _CLEAR and abs(ego.d - offset) < 1.0 and self._lane_taken(ego):
+        elif until < ego.s < until + _CLEAR and abs(ego.d - offset) < 1.0 and self._lane_taken(ego, 1.0):
             self.detour[3] = ego.s
 
-    def _lane_taken(self, ego: Ego) -> bool:
-        """Somebody of the ego's own way drives beside it in its own lane."""
+    def _lane_taken(self, ego: Ego, seconds: float) -> bool:
+        """Somebody of the ego's own way drives beside it in its own lane, or comes up from behind within so many seconds."""
         c = self.crowd
         own = (c.mode == LANE) & (c.visible != 0) & (c.way > 0) & (np.minimum(np.abs(c.d), np.abs(c.goal)) < 1.5)
         own[0] = False
         ahead = c.s - ego.s
-        return bool((own & (ahead > -8.0 - np.maximum(c.v - ego.speed, 0.0)) & (ahead < 9.0)).any())
+        return bool((own & (ahead > -6.0 - seconds * np.maximum(c.v - ego.speed, 0.0)) & (ahead < 9.0)).any())
 
     def _blockers(self, ego: Ego) -> Any:
         """Standing things in the ego's lane ahead, the first and those close behind it."""
@@ -126,7 +126,7 @@ class Expert:
             ways.append(left)
         return ways
 
-    def _free(self, offset: float, ego: Ego, until: float) -> bool:
+    def free(self, offset: float, ego: Ego, until: float) -> bool:
         """Nobody comes in the strip about ``offset`` before the ego is through, from ahead or from behind."""
         c, m = self.crowd, self.motion
         goal = np.where(c.mode == LANE, c.goal, c.d)
@@ -188,6 +188,8 @@ class Expert:
         nose, stop = ego.s + 0.5 * LENGTH, math.inf
         if self.wait < math.inf:
             stop = max(self.wait - nose, 0.0)
+        if self.detour[0] == 0.0 and abs(ego.d) > 1.9 and ego.speed < 1.0 and self._lane_taken(ego, 3.5):
+            stop = 0.0  # about to pull out into the traffic of the lane
         for index, junction in enumerate(self.signals.junctions):
             gap = junction.enter - nose
             if -0.3 < gap < SIGHT and (self.signals.must_stop(index, gap, ego.speed, tick) or self._must_yield(index, gap, ego, tick)):

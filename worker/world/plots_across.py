@@ -203,11 +203,12 @@ class Emergency(Plot):
         c = stage.crowd
         c.p[self.row] = c.s[self.row] = stage.ego.s - self.distance - 8.0
         c.visible[self.row], c.v[self.row] = 1, max(stage.ego.speed + 2.0, 8.0)
-        stage.expert.request(self.aside, stage.ego.s + 2.0, stage.ego.s + 500.0)
 
     def run(self, stage: Stage) -> bool:
         c = stage.crowd
         behind = stage.ego.s - float(c.s[self.row])
+        if behind > 0.0 and stage.expert.free(self.aside, stage.ego, stage.ego.s + 5.0):
+            stage.expert.request(self.aside, stage.ego.s, stage.ego.s + 500.0)
         if 0.0 < behind < 16.0 and abs(stage.ego.d - c.d[self.row]) < 1.8:
             before, stage.memory[0] = stage.memory[0], stage.memory[0] + DT
             stage.yield_violation = before < self._PATIENCE <= stage.memory[0]
