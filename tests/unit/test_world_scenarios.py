@@ -10,7 +10,7 @@ from driving import drive
 from roads import bench2drive, needs_bench2drive, route_of
 
 from b2d_zmq.follower import RouteFollower
-from worker.routes import Weather
+from worker.routes import DEFAULT_FILE, Weather, read
 from worker.world.scenarios import TABLE
 from worker.world.world import World
 
@@ -144,3 +144,29 @@ def test_the_table_has_44_types():
 @needs_bench2drive
 def test_the_table_knows_all_types_of_bench2drive():
     assert {scenario.type for route in bench2drive() for scenario in route.scenarios} == set(TABLE)
+
+
+def lanes_invaded(follower):
+    """How often a lane was entered unasked on our first route, where something stands in the lane; and the farthest to the left."""
+    world = World(read(DEFAULT_FILE)[0], 0, Weather(), 0.0)
+    invaded, left = 0, 0.0
+
+    def look(world, events):
+        nonlocal invaded, left
+        invaded, left = invaded + events.lane_invasion, min(left, world.ego.d)
+        return bool(events.collision) or world.ego.s > 130.0
+
+    drive(world, follower, 400, look)
+    return invaded, left
+
+
+def test_going_round_an_obstacle_is_no_invasion_but_the_oncoming_lane_is():
+    careful, left = lanes_invaded(RouteFollower())
+    assert careful == 0 and left < -2.0, "it went round, through the next lane"
+
+    class Wild(Careless):
+        def act(self, observation, info):
+            return np.array([0.5, 0.0, -0.12 if observation["vehicle_state"]["speed"][0] > 6.0 else 0.0], np.float32)
+
+    wild, left = lanes_invaded(Wild())
+    assert wild >= 1 and left < -5.0

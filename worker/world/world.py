@@ -173,9 +173,10 @@ class World:
         """The ego's middle came into another lane than its own, and neither the route nor an obstacle asked for it."""
         lane, before = self._lane_at(self.ego.d), self._lane
         self._lane = lane
-        if lane == before or abs(self.road.lanes[lane].offset) < 0.1:
+        if lane == before or self._near_junction(self.ego):
             return False
-        return not self._near_junction(self.ego) and self.expert.detour[0] == 0.0
+        own, asked = self._lane_at(0.0), self._lane_at(self.expert.detour[0])
+        return not min(own, asked) <= lane <= max(own, asked)
 
     @property
     def scenario_state(self) -> Tuple[str, str, str]:
@@ -238,7 +239,8 @@ class World:
     def load(self, state: Mapping[str, Any]) -> None:
         """Become that state of the same route, seed, weather and options. Raises SnapshotCorrupt, and changes nothing then."""
         try:
-            floats, ints = np.array(state["floats"], np.float64), np.array(state["ints"], np.int32)
+            with np.errstate(invalid="ignore"):  # NaN among whole numbers warns when it is cast, and is refused below
+                floats, ints = np.array(state["floats"], np.float64), np.array(state["ints"], np.int32)
             numbers = [float(n) for n in (*state["ego"], *state["expert"])]
             served = [int(n) for n in state["served"]]
             tick, lane = int(state["tick"]), int(state["lane"])
