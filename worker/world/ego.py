@@ -8,8 +8,8 @@ Scalars and ``math`` only: the same numbers on every Python and numpy.
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
-from typing import List, NamedTuple, Sequence
+from dataclasses import dataclass
+from typing import List, NamedTuple, Sequence, Tuple
 
 DT = 0.05
 LENGTH, WIDTH, HEIGHT = 4.9, 2.06, 1.5
@@ -27,7 +27,10 @@ _DRAG = 0.00056  # 1/m
 _ROLLING = 0.12  # m/s2
 _INERTIA = 2.2  # yaw inertia per mass, m2
 _STIFFNESS = 13.0  # normalised cornering stiffness, 1/rad
+_FRONT_LOAD, _REAR_LOAD = _GRAVITY * TO_REAR / WHEELBASE, _GRAVITY * TO_FRONT / WHEELBASE  # per mass
 _SUBSTEPS = 4
+_STEP = DT / _SUBSTEPS
+_WHEEL_STEP = WHEEL_RATE * _STEP
 _GRID = 2.0**20
 
 
@@ -64,12 +67,14 @@ class Car:
 
     def numbers(self) -> List[float]:
         """All of the state, in order."""
-        return list(astuple(self))
+        return [self.x, self.y, self.yaw, self.forward, self.sideways, self.yaw_rate, self.wheel, self.surge, self.sway]
 
     def snap(self) -> None:
         """Round the state to the grid of 2**-20, where last-bit differences of other machines vanish."""
-        for name, value in vars(self).items():
-            setattr(self, name, snap(value))
+        self.x, self.y, self.yaw = round(self.x * _GRID) / _GRID, round(self.y * _GRID) / _GRID, round(self.yaw * _GRID) / _GRID
+        self.forward, self.sideways = round(self.forward * _GRID) / _GRID, round(self.sideways * _GRID) / _GRID
+        self.yaw_rate, self.wheel = round(self.yaw_rate * _GRID) / _GRID, round(self.wheel * _GRID) / _GRID
+        self.surge, self.sway = round(self.surge * _GRID) / _GRID, round(self.sway * _GRID) / _GRID
 
 
 def snap(value: float) -> float:
@@ -86,10 +91,12 @@ def drive(car: Car, throttle: float, brake: float, steer: float, *, grip: float 
     """Advance by one tick. ``grip`` scales the friction (1 is dry asphalt), ``drag`` is an extra deceleration in m/s2 (grass)."""
     before = car.forward
     target = max(-1.0, min(1.0, steer)) * MAX_WHEEL_ANGLE
+    stopping = brake * _MAX_BRAKE
     for _ in range(_SUBSTEPS):
-        step = DT / _SUBSTEPS
-        car.wheel += max(-WHEEL_RATE * step, min(WHEEL_RATE * step, target - car.wheel))
-        _substep(car, _push(car, throttle, grip, reverse), brake * _MAX_BRAKE, grip=grip, drag=drag, step=step)
+        turn = target - car.wheel
+        if turn:
+            car.wheel += max(-_WHEEL_STEP, min(_WHEEL_STEP, turn))
+        _substep(car, _push(car, throttle, grip, reverse), stopping, grip=grip, drag=drag)
     car.surge += 0.25 * ((car.forward - before) / DT - car.surge)
     car.sway += 0.25 * (car.forward * car.yaw_rate - car.sway)
     car.snap()
@@ -110,21 +117,21 @@ def _push(car: Car, throttle: float, grip: float, reverse: bool) -> float:
     return min(force, 0.55 * grip * _GRAVITY)
 
 
-def _substep(car: Car, push: float, brake: float, *, grip: float, drag: float, step: float) -> None:
+def _substep(car: Car, push: float, brake: float, *, grip: float, drag: float) -> None:
     speed = car.forward
     braking = min(brake, 0.92 * grip * _GRAVITY)
     resisting = braking + _ROLLING + drag + _DRAG * speed * speed
     if abs(speed) < 2.0:
-        forward = _resisted(speed + push * step, resisting * step)
-        _roll(car, forward, step)
+        forward = _resisted(speed + push * _STEP, resisting * _STEP)
+        _roll(car, forward)
         return
     front, rear = _tyres(car, push, braking if speed > 0 else -braking, grip)
     cos, sin = math.cos(car.wheel), math.sin(car.wheel)
-    forward = _resisted(speed + (push - front * sin + car.sideways * car.yaw_rate) * step, resisting * step)
-    car.sideways += (front * cos + rear - speed * car.yaw_rate) * step
-    car.yaw_rate += (TO_FRONT * front * cos - TO_REAR * rear) / _INERTIA * step
+    forward = _resisted(speed + (push - front * sin + car.sideways * car.yaw_rate) * _STEP, resisting * _STEP)
+    car.sideways += (front * cos + rear - speed * car.yaw_rate) * _STEP
+    car.yaw_rate += (TO_FRONT * front * cos - TO_REAR * rear) / _INERTIA * _STEP
     car.forward = forward
-    _move(car, step)
+    _move(car)
 
 
 def _resisted(speed: float, loss: float) -> float:
@@ -134,38 +141,37 @@ def _resisted(speed: float, loss: float) -> float:
     return min(0.0, speed + loss)
 
 
-def _tyres(car: Car, push: float, braking: float, grip: float) -> List[float]:
+def _tyres(car: Car, push: float, braking: float, grip: float) -> Tuple[float, float]:
     """Lateral force per mass of the front and rear axle (m/s2, positive to the right); driving acts on the front wheels."""
-    ahead = abs(car.forward)
-    slips = (
-        math.atan2(car.sideways + TO_FRONT * car.yaw_rate, ahead) - math.copysign(1.0, car.forward) * car.wheel,
-        math.atan2(car.sideways - TO_REAR * car.yaw_rate, ahead),
-    )
-    loads = (_GRAVITY * TO_REAR / WHEELBASE, _GRAVITY * TO_FRONT / WHEELBASE)
-    used = (push - 0.6 * braking, -0.4 * braking)
-    forces = []
-    for slip, load, along in zip(slips, loads, used):
-        most = grip * load
-        room = math.sqrt(max(most * most - along * along, (0.25 * most) ** 2))
-        bend = _STIFFNESS * load * slip / room
-        forces.append(-room * bend / math.sqrt(1.0 + bend * bend))
-    return forces
+    ahead, sideways, rate = abs(car.forward), car.sideways, car.yaw_rate
+    wheel = car.wheel if car.forward >= 0.0 else -car.wheel
+    front = _force(math.atan2(sideways + TO_FRONT * rate, ahead) - wheel, _FRONT_LOAD, push - 0.6 * braking, grip)
+    return front, _force(math.atan2(sideways - TO_REAR * rate, ahead), _REAR_LOAD, -0.4 * braking, grip)
 
 
-def _roll(car: Car, forward: float, step: float) -> None:
+def _force(slip: float, load: float, along: float, grip: float) -> float:
+    """Of one axle: what the force along leaves of the friction circle, approached smoothly."""
+    most = grip * load
+    room = math.sqrt(max(most * most - along * along, (0.25 * most) ** 2))
+    bend = _STIFFNESS * load * slip / room
+    return -room * bend / math.sqrt(1.0 + bend * bend)
+
+
+def _roll(car: Car, forward: float) -> None:
     """Pure rolling: what the wheels say, without slip."""
     car.forward = forward
     car.yaw_rate = forward * math.tan(car.wheel) / WHEELBASE
     car.sideways = TO_REAR * car.yaw_rate
-    _move(car, step)
+    _move(car)
 
 
-def _move(car: Car, step: float) -> None:
-    middle = car.yaw + 0.5 * car.yaw_rate * step
+def _move(car: Car) -> None:
+    forward, sideways, rate = car.forward, car.sideways, car.yaw_rate
+    middle = car.yaw + 0.5 * rate * _STEP
     cos, sin = math.cos(middle), math.sin(middle)
-    car.x += (car.forward * cos - car.sideways * sin) * step
-    car.y += (car.forward * sin + car.sideways * cos) * step
-    car.yaw += car.yaw_rate * step
+    car.x += (forward * cos - sideways * sin) * _STEP
+    car.y += (forward * sin + sideways * cos) * _STEP
+    car.yaw += rate * _STEP
 
 
 def view(car: Car, z: float, s: float, d: float) -> Ego:

@@ -91,6 +91,38 @@ class Road:
         """The reference line's curvature at s, 1/m, positive to the right."""
         return self._rows(s)[..., 4]
 
+    @cached_property
+    def _plain(self) -> Tuple[List[Any], List[Any]]:
+        """The table and its differences as plain rows: one point at a time is faster without numpy."""
+        return self._table.tolist(), self._delta.tolist()
+
+    def level(self, s: float) -> Tuple[float, float]:
+        """z and yaw at one s: the same bits as ``pose``."""
+        table, delta = self._plain
+        place = (s - float(self.s[0])) / SPACING
+        index = min(max(int(place), 0), len(delta) - 1)
+        row, step, part = table[index], delta[index], place - index
+        return row[2] + part * step[2], row[3] + part * step[3]
+
+    def locate(self, x: float, y: float, near_s: float) -> Tuple[float, float]:
+        """The (s, d) of one point within 8 m of ``near_s``: the same bits as ``project``."""
+        count, start = len(self.s), float(self.s[0])
+        first = min(max(int((near_s - start) / SPACING) - WINDOW, 0), max(0, count - 2 * WINDOW - 1))
+        dx, dy = x - self.x[first : first + 2 * WINDOW + 1], y - self.y[first : first + 2 * WINDOW + 1]
+        nearest = first + int((dx * dx + dy * dy).argmin())
+        table, delta = self._plain
+        x0, y0, _, _, _, tx, ty = table[nearest]
+        index = min(max(nearest - ((x - x0) * tx + (y - y0) * ty < 0.0), 0), len(delta) - 1)
+        x0, y0, _, _, _, tx, ty = table[index]
+        ex, ey, _, _, _, dtx, dty = delta[index]
+        qx, qy = x - x0, y - y0
+        a, b, c = qx * tx + qy * ty, ex * tx + ey * ty - qx * dtx - qy * dty, ex * dtx + ey * dty
+        u = 2.0 * a / max(b + math.sqrt(max(b * b + 4.0 * a * c, 0.0)), 1e-6)
+        u = u if u > 0.0 or index == 0 else 0.0
+        u = u if u < 1.0 or index == len(delta) - 1 else 1.0
+        tx, ty, qx, qy = tx + u * dtx, ty + u * dty, qx - u * ex, qy - u * ey
+        return (index + u) * SPACING + start, (tx * qy - ty * qx) / math.sqrt(tx * tx + ty * ty)
+
     def project(self, x: Any, y: Any, near_s: Any = None) -> Tuple[Any, Any]:
         """The (s, d) of world points, the inverse of ``pose``.
 

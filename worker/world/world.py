@@ -105,15 +105,13 @@ class World:
 
     def _look(self, near: float) -> None:
         """Where the car is now, as everybody sees it."""
-        s, d = self.road.project(np.array([self._car.x]), np.array([self._car.y]), np.array([near]))
-        s, d = snap(float(s[0])), snap(float(d[0]))
-        self._sit(s, d)
+        s, d = self.road.locate(self._car.x, self._car.y, near)
+        self._sit(snap(s), snap(d))
 
     def _sit(self, s: float, d: float) -> None:
         """The view of the car at that place of the road."""
-        _, _, z, yaw = self.road.pose(s, 0.0)
-        self._road_yaw = float(yaw)
-        self.ego = view(self._car, snap(float(z)), s, d)
+        z, self._road_yaw = self.road.level(s)
+        self.ego = view(self._car, snap(z), s, d)
 
     def _seat(self) -> None:
         """The ego as the first row of the crowd."""
