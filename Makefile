@@ -9,11 +9,13 @@ DEFAULT_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version
 OTHERS := $(foreach v,$(filter-out $(DEFAULT_VERSION),$(OLDEST) $(NEWEST)),$(if $(shell bin/find-python $(v)),$(v)))
 OTHER_PYTHONS := $(subst $(eval) ,:,$(foreach v,$(OTHERS),$(CURDIR)/.venv-$(v)/bin/python))
 PYTEST := -m pytest -q
+# setuptools warns in ten lines that an installation is editable; that is what these are for
+QUIET := PYTHONWARNINGS=ignore
 
 .PHONY: demo test check format environments clean
 
 demo: .venv/installed  ## a group of branches on a route, with pictures, in demo-out/
-	.venv/bin/b2d demo --out demo-out
+	env -u B2D_ENDPOINT .venv/bin/b2d demo --out demo-out
 
 test: .venv/installed $(OTHERS:%=.venv-%/installed)  ## the suite, on the oldest, the default and the newest Python
 	@for v in $(filter-out $(OTHERS),$(filter-out $(DEFAULT_VERSION),$(OLDEST) $(NEWEST))); do echo "Python $$v is not on this machine: not tested on it"; done
@@ -34,13 +36,13 @@ environments: .venv/installed $(OTHERS:%=.venv-%/installed)
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip
-	.venv/bin/python -m pip install --quiet --editable '.[dev]'
+	$(QUIET) .venv/bin/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
 .venv-%/installed: setup.cfg pyproject.toml
 	$$(bin/find-python $*) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --upgrade pip
-	.venv-$*/bin/python -m pip install --quiet --editable '.[dev]'
+	$(QUIET) .venv-$*/bin/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
 clean:

@@ -5,23 +5,25 @@ An error of ours is one clear line and exit code 1 (69 where no broker answers),
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
-import threading
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
 import click
 
 from .client import Client
 from .demo import Plan, run
-from .errors import B2DError, NoBroker
+from .errors import B2DError, FarmError, NoBroker
 from .local import LocalFarm
 from .protocol import DEFAULT_ENDPOINT
 from .table import status_text
 from .version import VERSION
 
 NO_BROKER = 69  # sysexits' EX_UNAVAILABLE
+WATCH_SECONDS = 0.5  # between two looks at the processes of a farm
 
 
 class _Commands(click.Group):
@@ -36,6 +38,10 @@ class _Commands(click.Group):
             told = click.ClickException(str(error))
             told.exit_code = NO_BROKER if isinstance(error, NoBroker) else 1  # type: ignore[misc]
             raise told from error
+        except OSError as error:  # a full disk, a folder that is not ours
+            if ctx.params.get("debug") or error.errno == errno.EPIPE:  # the other end of a pipe left: click's to deal with
+                raise
+            raise click.ClickException(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}") from error
 
 
 _endpoint = click.option(
@@ -44,7 +50,7 @@ _endpoint = click.option(
 
 
 @click.group(cls=_Commands)
-@click.version_option(VERSION, message=f"b2d-zmq %(version)s from {Path(__file__).parent}")
+@click.version_option(VERSION, message=f"b2d %(version)s ({__file__})")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def main(debug: bool) -> None:
     """A farm of driving simulators that can branch.
@@ -59,24 +65,55 @@ def main(debug: bool) -> None:
     "--routes", type=click.Path(exists=True, dir_okay=False), help="A Bench2Drive route file; without it, the routes shipped with us."
 )
 @click.option("--sensors", default="predecessor", show_default=True, help="predecessor, bench2drive, state, or a JSON file of cameras.")
-@click.option("--bind", default=DEFAULT_ENDPOINT, show_default=True, help="Where the broker listens.")
+@click.option(
+    "--bind", envvar="B2D_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True, help="Where the broker listens; also $B2D_ENDPOINT."
+)
 @click.option("--heartbeat", type=click.FloatRange(0.05, 60.0), default=1.0, show_default=True, help="Seconds between heartbeats.")
-def up(workers: int, routes: str | None, sensors: str, bind: str, heartbeat: float) -> None:
-    """Run a farm on this machine until ctrl-C: a broker and some workers."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+@click.option("--message-bytes", type=click.IntRange(min=65536), help="The largest message; trainers must be told the same.")
+@click.option("--log-dir", type=click.Path(file_okay=False), help="Keep the logs there; without it they go when the farm ends.")
+def up(workers: int, bind: str, **options: Any) -> None:
+    """Run a farm on this machine until ctrl-C: a broker and some workers.
+
+    A worker that is killed is told and not replaced; bin/supervise runs a farm that heals. Exit code 1: the broker or every worker is gone.
+    """
+    _end_as_by_ctrl_c()
 
     def told(ready: int, total: int) -> None:
         click.echo(f"  {ready} of {total} workers ready", err=True)
 
     click.echo(f"starting a broker and {workers} workers ...", err=True)
-    with LocalFarm(workers=workers, routes=routes, sensors=sensors, heartbeat=heartbeat, endpoint=bind, on_progress=told) as farm:
+    with LocalFarm(workers=workers, endpoint=bind, on_progress=told, **options) as farm:
         click.echo(f"farm of {workers} workers at {farm.endpoint}\n")
         click.echo(_TEN_LINES.format(endpoint=farm.endpoint, branches=min(4, workers)))
         click.echo(f"In another terminal: b2d status --endpoint {farm.endpoint}     ctrl-C ends the farm", err=True)
-        stop.wait()
-        click.echo("ending the farm ...", err=True)
+        click.echo(f"Logs: {farm.log_dir}", err=True)
+        try:
+            _watch(farm)
+        except KeyboardInterrupt:
+            click.echo("ending the farm ...", err=True)
+
+
+def _watch(farm: LocalFarm) -> None:
+    """Tell of each process that leaves; raises FarmError when no farm is left."""
+    told: Dict[str, int] = {}
+    while True:
+        for name, code in farm.left().items():
+            if name not in told:
+                told[name] = code
+                click.echo(f"{name} left ({f'exit code {code}' if code >= 0 else signal.Signals(-code).name})", err=True)
+        if "broker" in told or len(told) == len(farm.pids):
+            raise FarmError("the farm is gone: its broker, or every worker, has left; start it again with b2d up")
+        time.sleep(WATCH_SECONDS)
+
+
+def _end_as_by_ctrl_c() -> None:
+    """TERM, and a terminal that is closed, end a command as ctrl-C does: in order."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
 
 
 @main.command()
@@ -103,12 +140,13 @@ def status(endpoint: str, as_json: bool, timeout: float) -> None:
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("b2d-demo"), show_default=True, help="Where the picture goes."
 )
 @click.option("--sensors", help="predecessor (the default), bench2drive, state, or a JSON file of cameras.")
-@click.option("--endpoint", help="Use this running farm instead of starting one.")
+@click.option("--endpoint", envvar="B2D_ENDPOINT", help="Use this running farm instead of starting one; also $B2D_ENDPOINT.")
 def demo(**options: Any) -> None:
     """Branch a drive in three, compare, select the best: with real processes and sockets.
 
     Writes demo.png and demo.json to --out, and leaves no process behind.
     """
+    _end_as_by_ctrl_c()
     run(Plan(**options), click.echo)
 
 

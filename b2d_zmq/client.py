@@ -71,16 +71,21 @@ class Pending:
 
 
 class Client:
-    """A connection to the farm at ``endpoint``; ``timeout`` is how many seconds the broker may take for an answer of its own."""
+    """A connection to the farm at ``endpoint``; ``timeout`` is how many seconds the broker may take for an answer of its own.
+
+    Without an endpoint: ``$B2D_ENDPOINT``, then this machine's ``tcp://127.0.0.1:5570``. ``message_bytes`` is the largest message, and the
+    same on all sides.
+    """
 
     def __init__(
         self,
-        endpoint: str = DEFAULT_ENDPOINT,
+        endpoint: str | None = None,
         *,
         label: str | None = None,
         timeout: float = 30.0,
         message_bytes: int = MESSAGE_BYTES,
     ) -> None:
+        endpoint = usual_endpoint() if endpoint is None else endpoint
         _check_endpoint(endpoint)
         self.endpoint, self.timeout, self.margin = endpoint, float(timeout), MARGIN
         self.label = label if label is not None else _label()
@@ -283,14 +288,14 @@ class _Line:
 
     def hold(self, leases: Sequence[Lease]) -> None:
         self._held.update((lease.name, lease) for lease in leases)
-        self._keepalive.held = bool(self._held)
+        self._keepalive.held = tuple(self._held)
         if leases:
             self._keepalive.start(leases[0].ttl)
 
     def drop(self, names: Sequence[str]) -> None:
         for name in names:
             self._held.pop(name, None)
-        self._keepalive.held = bool(self._held)
+        self._keepalive.held = tuple(self._held)
 
     def close(self) -> None:
         """Say goodbye and close; in a forked child the sockets are the parent's and stay untouched."""
@@ -312,6 +317,11 @@ class _Line:
 
 _START = "start a farm with `b2d up -n 4`, or `b2d-broker` and `b2d-worker`"
 _ENDPOINT = "an endpoint is a ZeroMQ address such as tcp://127.0.0.1:5570"
+
+
+def usual_endpoint() -> str:
+    """Where the farm is, for whoever was not told: ``$B2D_ENDPOINT``, or the default on this machine."""
+    return os.environ.get("B2D_ENDPOINT") or DEFAULT_ENDPOINT
 
 
 def _check_endpoint(endpoint: object) -> None:

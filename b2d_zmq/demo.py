@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import platform
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ class Plan:
 def run(plan: Plan, say: Say) -> Dict[str, Any]:
     """Do all of it; gives what ``demo.json`` holds."""
     plan.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=plan.out):
+        pass  # what cannot be written there is said now, not after the drive
     began = time.monotonic()
     with _farm(plan, say) as endpoint:
         started = time.monotonic() - began
@@ -91,8 +94,9 @@ def _farm(plan: Plan, say: Say) -> Iterator[str]:
     """A running farm's endpoint, or one of our own for as long as the demo lasts."""
     if plan.endpoint is not None:
         if plan.routes is not None or plan.sensors is not None:
-            told = "--routes and --sensors are for a farm of the demo's own; leave them out with --endpoint, whose workers have theirs"
-            raise RequestError(told)
+            told = f"--routes and --sensors are for a farm of the demo's own; the workers at {plan.endpoint} have theirs"
+            raise RequestError(f"{told}. Leave them out, or leave out --endpoint ($B2D_ENDPOINT)")
+        say(f"using the farm at {plan.endpoint} ...")
         yield plan.endpoint
         return
     workers = plan.workers or plan.branches

@@ -16,7 +16,6 @@ from gymnasium import spaces
 from .client import Client, Pending
 from .errors import NoEpisode, NoFreeWorker, RequestError, SnapshotMismatch, WrongMode
 from .group import BranchGroup
-from .protocol import DEFAULT_ENDPOINT
 from .session import Outcome, Session, annotate, budgets_with, release
 from .snapshot import Snapshot
 from .spaces import check_action, from_wire
@@ -26,7 +25,7 @@ Observation = Dict[str, Any]
 
 
 class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
-    """A driving episode on one worker of the farm at ``endpoint``; use it from one thread.
+    """A driving episode on one worker of the farm at ``endpoint`` (without: ``$B2D_ENDPOINT``, or this machine's); use it from one thread.
 
     ``max_steps``, ``reward_type`` ("dense" or "sparse") and ``reward_weights`` are the defaults of each reset's options. ``frame_skip``
     is the number of ticks (0.05 s each) per step. ``timeout``: seconds that the broker may take to answer; ``wait``: seconds to wait for
@@ -37,7 +36,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def __init__(
         self,
-        endpoint: str = DEFAULT_ENDPOINT,
+        endpoint: str | None = None,
         *,
         render_mode: str | None = None,
         max_steps: int = 1000,

@@ -7,19 +7,18 @@ New code will find CarlaEnv and BranchGroup simpler.
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Any, Dict, List, Sequence, Tuple, Type
 
 import numpy as np
 
 from .batch import member
+from .client import usual_endpoint
 from .crew import Crew
 from .env import CarlaEnv, Observation
 from .errors import B2DError, NoFreeWorker, RequestError, WorkerLost, WrongMode
 from .group import BranchGroup
 from .modes import EnvStatus, ExecutionMode, StatusInfo
-from .protocol import DEFAULT_ENDPOINT
 from .window import Window, first_picture
 
 __all__ = ["EnvStatus", "ExecutionMode", "GRPOCarlaEnv", "StatusInfo"]
@@ -52,7 +51,7 @@ class GRPOCarlaEnv:
     ) -> None:
         if isinstance(service_urls, str) or (service_urls is not None and not service_urls):
             raise RequestError("service_urls is a list of endpoints, such as ['tcp://127.0.0.1:5570']")
-        self.service_urls = list(service_urls or [os.environ.get("B2D_ENDPOINT", DEFAULT_ENDPOINT)])
+        self.service_urls = list(service_urls or [usual_endpoint()])
         self.base_api_port, self.render_mode, self.max_steps, self.timeout = base_api_port, render_mode, max_steps, timeout
         self.env_kwargs = env_kwargs
         budgets = {**dict.fromkeys(("restore", "snapshot", "step"), timeout), "reset": 2 * timeout, **env_kwargs.get("budgets", {})}

@@ -2,13 +2,15 @@
 
 A trainer that spends a minute in an optimiser step asks nothing, and must not lose its leases for it; so this is the one second
 thread of a client's process. It has a socket of its own, sends a notice of a few bytes every fifth of a lease's time to live, holds no
-reference to the client, and ends when it is told to, or with the process.
+reference to the client, and ends when it is told to, or with the process. The notice names the leases: one that was granted in an answer
+that came too late is not among them, so it lapses and its worker is free again.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from typing import Tuple
 
 import zmq
 
@@ -19,12 +21,11 @@ log = logging.getLogger(__name__)
 
 
 class KeepAlive:
-    """Sends KEEPALIVE for ``token`` while ``held`` is true; started by ``start``, ended by ``stop``."""
+    """Sends KEEPALIVE for the leases of ``token`` named in ``held``, while there are any; started by ``start``, ended by ``stop``."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, token: str) -> None:
-        self.held = False
-        self._context, self._endpoint = context, endpoint
-        self._notice = pack(Message(Header(Kind.KEEPALIVE), encode({"client": token})))
+        self.held: Tuple[str, ...] = ()  # replaced whole, never changed: two threads see it
+        self._context, self._endpoint, self._token = context, endpoint, token
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -50,12 +51,14 @@ class KeepAlive:
             socket.setsockopt(zmq.SNDHWM, 1)
             socket.connect(self._endpoint)
             while not self._stopped.wait(interval):
-                if self.held:
-                    self._send(socket)
+                held = self.held
+                if held:
+                    self._send(socket, held)
 
-    def _send(self, socket: zmq.Socket[bytes]) -> None:
+    def _send(self, socket: zmq.Socket[bytes], held: Tuple[str, ...]) -> None:
+        notice = Message(Header(Kind.KEEPALIVE), encode({"client": self._token, "leases": list(held)}))
         try:
-            socket.send_multipart(self._notice, zmq.NOBLOCK)
+            socket.send_multipart(pack(notice), zmq.NOBLOCK)
         except zmq.Again:
             log.debug("no broker at %s took a keep-alive", self._endpoint)
         while socket.poll(0):

@@ -34,7 +34,8 @@ class LocalFarm:
 
     Starting waits until every worker is free and raises FarmError, with the tail of the log that says why, when one leaves or
     ``start_timeout`` seconds are over; nothing is left running then. ``routes`` is a Bench2Drive file (None: the one shipped),
-    ``sensors`` a rig, ``heartbeat`` and ``lease_ttl`` seconds, ``endpoint`` where to listen (None: a free port on loopback).
+    ``sensors`` a rig, ``heartbeat`` and ``lease_ttl`` seconds, ``endpoint`` where to listen (None: a free port on loopback),
+    ``message_bytes`` the largest message (a Client of such a farm must be told the same).
     ``broker_command`` and ``worker_command`` replace the commands of this environment. ``on_progress(ready, total)`` is told of each
     worker that becomes ready.
     """
@@ -49,6 +50,7 @@ class LocalFarm:
         backend: str = "embedded",
         endpoint: str | None = None,
         lease_ttl: float = 30.0,
+        message_bytes: int | None = None,
         log_dir: str | os.PathLike[str] | None = None,
         start_timeout: float = 60.0,
         broker_command: Sequence[str] | None = None,
@@ -69,10 +71,11 @@ class LocalFarm:
         try:
             deadline = time.monotonic() + start_timeout
             heart = ["--heartbeat", str(heartbeat)]
-            self.endpoint = self._start_broker(
-                [*broker, "--bind", endpoint or "tcp://127.0.0.1:*", "--lease-ttl", str(lease_ttl)], deadline
-            )
-            rest = ["--backend", backend, "--sensors", sensors, *heart, *(["--routes", os.fspath(routes)] if routes is not None else [])]
+            size = [] if message_bytes is None else ["--message-bytes", str(message_bytes)]
+            where = ["--bind", endpoint or "tcp://127.0.0.1:*"]
+            self.endpoint = self._start_broker([*broker, *where, "--lease-ttl", str(lease_ttl), *size], deadline)
+            given = [] if routes is None else ["--routes", os.fspath(routes)]
+            rest = ["--backend", backend, "--sensors", sensors, *heart, *given, *size]
             for index in range(workers):
                 self._start(f"w-{index}", [*worker, "--endpoint", self.endpoint, "--name", "w", "--index", str(index), *rest])
             self._await_free(deadline, on_progress)
@@ -89,6 +92,12 @@ class LocalFarm:
     def broker_pid(self) -> int:
         """Process id of the broker; 0 after close."""
         return self._broker.pid if self._broker is not None else 0
+
+    def left(self) -> Dict[str, int]:
+        """The processes that are gone, ``broker`` or a worker's name -> exit code (negative: the signal); empty while all run."""
+        running = {**({} if self._broker is None else {"broker": self._broker}), **self._workers}
+        codes = {name: process.poll() for name, process in running.items()}
+        return {name: code for name, code in codes.items() if code is not None}
 
     def log(self, name: str) -> str:
         """The log so far of ``broker`` or of a worker such as ``w-0``."""
@@ -176,9 +185,8 @@ class LocalFarm:
         return sorted(set(self._workers) - free)
 
     def _check_alive(self) -> None:
-        for name, process in self._workers.items():
-            if process.poll() is not None:
-                raise FarmError(self._told(name, f"worker {name} left with exit code {process.returncode}"))
+        for name, code in self.left().items():
+            raise FarmError(self._told(name, f"{name} left with exit code {code}"))
 
     def _told(self, name: str, what: str) -> str:
         tail = "\n".join(self.log(name).splitlines()[-TAIL_LINES:])

@@ -13,7 +13,6 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import cv2
 import numpy as np
 
-from .errors import B2DError
 from .picture import FAINT, LIVE, Caption, Row, Track, birds_eye, color_of, contact_sheet, inner_width
 
 COLUMNS = 6  # frames of a row
@@ -141,8 +140,8 @@ def draw(story: Story, path: Path) -> None:
     start = "all branches start bit-identical" if story.start["identical"] else "BRANCHES DIFFER AT THE START"
     subtitle = f"{scenario['type']}, seed {story.seed}; snapshot at tick {snapshot['tick']}, digest {snapshot['digest']}; {start}"
     sheet = contact_sheet(title, subtitle, rows, _from_above(story), columns=COLUMNS)
-    if not cv2.imwrite(str(path), sheet[:, :, ::-1]):
-        raise B2DError(f"{path} could not be written")
+    _, picture = cv2.imencode(".png", sheet[:, :, ::-1])
+    path.write_bytes(picture.tobytes())
 
 
 def _branch_row(story: Story, i: int) -> Row:

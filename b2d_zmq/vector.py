@@ -18,7 +18,6 @@ from gymnasium.vector.utils import batch_space
 from .batch import gather_infos, stack
 from .client import Client, Pending
 from .errors import B2DError, NoEpisode, RequestError, WrongMode
-from .protocol import DEFAULT_ENDPOINT
 from .session import budgets_with
 from .snapshot import Snapshot
 from .spaces import check_actions, from_wire
@@ -37,7 +36,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
 
     def __init__(
         self,
-        endpoint: str = DEFAULT_ENDPOINT,
+        endpoint: str | None = None,
         num_envs: int = 4,
         *,
         autoreset_mode: Union[str, AutoresetMode] = AutoresetMode.DISABLED,

@@ -37,7 +37,7 @@ Exit code 0: TERM, Ctrl-C, or the parent process went away. Exit code 78: the co
 
 
 @click.command(help=_HELP, context_settings={"show_default": True, "max_content_width": 110})
-@click.option("--bind", default=protocol.DEFAULT_ENDPOINT, help="Where to listen.")
+@click.option("--bind", envvar="B2D_ENDPOINT", default=protocol.DEFAULT_ENDPOINT, help="Where to listen; also $B2D_ENDPOINT.")
 @click.option("--allow-remote", is_flag=True, help="Listen where other machines can reach it, without encryption or password.")
 @click.option("--lease-ttl", type=click.FloatRange(0.2, 86400.0), default=30.0, help="Seconds that a client may be silent.")
 @click.option("--queue", type=click.IntRange(0, 64), default=4, help="Jobs that may wait behind the running one of a lease.")
@@ -46,7 +46,7 @@ Exit code 0: TERM, Ctrl-C, or the parent process went away. Exit code 78: the co
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option("--lifeline", type=int, default=-1, hidden=True)
-@click.version_option(VERSION, message=f"b2d-broker {VERSION} ({__file__})")
+@click.version_option(VERSION, message=f"b2d-broker %(version)s ({__file__})")
 def main(
     *,
     bind: str,

@@ -20,6 +20,8 @@ from b2d_zmq.local import LocalFarm
 
 MARK = "B2D_TEST_MARK"
 
+os.environ.pop("B2D_ENDPOINT", None)  # whoever has a farm of their own must not see it tested
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):

@@ -13,10 +13,10 @@ import zmq
 
 from b2d_zmq import protocol
 from b2d_zmq.version import VERSION
+from b2d_zmq.wakeup import Wakeup
 
 from .keeper import CONTROL_BYTES, Keeper, Plan
 from .sockets import connect
-from .wakeup import Wakeup
 
 _EXAMPLES = """
 One worker of the farm: a keeper that talks to the broker, and a host process that holds the simulator.
@@ -34,7 +34,7 @@ Exit code 78: the configuration is wrong, and starting again would not help.
 
 
 @click.command(help=_EXAMPLES, context_settings={"show_default": True, "max_content_width": 110})
-@click.option("--endpoint", default=protocol.DEFAULT_ENDPOINT, help="Where the broker is.")
+@click.option("--endpoint", envvar="B2D_ENDPOINT", default=protocol.DEFAULT_ENDPOINT, help="Where the broker is; also $B2D_ENDPOINT.")
 @click.option("--name", default="w", help="The worker's name, for people.")
 @click.option("--index", type=click.IntRange(min=0), help="Makes the name NAME-INDEX; for supervisord's process_num.")
 @click.option("--backend", default="embedded", help="The simulator: embedded, or MODULE:CLASS of your own.")
@@ -47,7 +47,7 @@ Exit code 78: the configuration is wrong, and starting again would not help.
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option("--lifeline", type=int, default=-1, hidden=True)
-@click.version_option(VERSION, message=f"b2d-worker {VERSION} ({__file__})")
+@click.version_option(VERSION, message=f"b2d-worker %(version)s ({__file__})")
 def main(
     *,
     endpoint: str,

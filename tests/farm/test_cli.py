@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_wrong_options_are_refused_before_anything_starts(arguments):
 
 
 def test_version_and_help():
-    assert "b2d-zmq" in b2d("--version").stdout
+    assert re.fullmatch(r"b2d \S+ \(/.+\)\n", b2d("--version").stdout)
     for command in ("up", "status", "demo"):
         assert command in b2d("--help").stdout
 

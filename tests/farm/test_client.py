@@ -61,7 +61,7 @@ def test_no_broker_says_where_and_what_to_start():
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["http://localhost:8080", "127.0.0.1:5570", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "", None, 5570]
+    "endpoint", ["http://localhost:8080", "127.0.0.1:5570", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "", 5570, b"tcp://127.0.0.1:5570"]
 )
 def test_what_is_no_endpoint_is_told_what_one_is(endpoint):
     with pytest.raises(RequestError, match=r"such as tcp://127\.0\.0\.1:5570"):
@@ -226,9 +226,9 @@ def test_keep_alives_go_out_while_the_trainer_computes(played):
     leases = client.acquire(1)
     assert heard.wait(10.0)
     (notice,) = [frames for frames in broker.heard if unpack(frames).header.kind is Kind.KEEPALIVE][:1]
-    assert codec.decode(unpack(notice).body) == {"client": client.token}
+    assert codec.decode(unpack(notice).body) == {"client": client.token, "leases": ["L1"]}
     client.release(leases)
-    assert not client._line._keepalive.held
+    assert client._line._keepalive.held == ()
 
 
 def test_close_says_goodbye_for_what_is_held(played):

@@ -131,7 +131,7 @@ def test_it_uses_a_running_farm_and_leaves_it_running(farm, tmp_path):
     with Client(running.endpoint) as client:
         assert [worker["state"] for worker in client.status()["workers"]] == ["free", "free"]
     refused = run_demo(tmp_path, "--endpoint", running.endpoint, "--sensors", "state")
-    assert refused.returncode == 1 and "leave them out" in refused.stderr
+    assert refused.returncode == 1 and "Leave them out" in refused.stderr
 
 
 def test_ctrl_c_leaves_nothing(leaves_nothing, tmp_path):
