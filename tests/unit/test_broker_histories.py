@@ -22,7 +22,7 @@ from broker.jobs import Jobs
 from broker.table import Lease, Table, Worker
 from broker.workers import Workers
 
-HISTORIES = int(os.environ.get("B2D_HISTORIES", "300"))  # of each kind; raise it to search longer
+HISTORIES = int(os.environ.get("B2D_HISTORIES", "600"))  # of each kind; raise it to search longer
 
 KINDS = {
     "calm": Faults(kill=0.0, stall=0.01, restart=0.0),
