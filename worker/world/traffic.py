@@ -39,7 +39,7 @@ class Traffic:
         """One tick of everybody but the ego, whose speed along the road is given; x, y and yaw are the actors' last places in the world."""
         c = self.crowd
         shown = c.visible != 0
-        lane, cross = (np.flatnonzero(shown & (c.mode == mode)) for mode in (LANE, CROSS))
+        lane, cross = ((shown & (c.mode == mode)).nonzero()[0] for mode in (LANE, CROSS))
         acceleration = np.zeros(len(c))
         open_ = np.zeros(len(c), bool)
         if len(cross):
@@ -47,8 +47,8 @@ class Traffic:
             acceleration[cross] = self._crossing(cross, open_[cross], x, y, yaw)
         if len(lane):
             acceleration[lane] = self._following(lane, ego_along, open_, tick)
-        self.motion.advance(acceleration)
-        self.motion.join()
+        self.motion.advance(acceleration, lane, cross)
+        self.motion.join(cross.tolist())
         self._change_lanes(tick)
         self._come_and_go()
 

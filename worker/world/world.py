@@ -18,7 +18,7 @@ from b2d_zmq.errors import SnapshotCorrupt
 from ..routes import Route, Weather
 from . import road as roads
 from . import weather as weathers
-from .actors import ActorKind, Lights
+from .actors import ActorKind, Actors, Lights
 from .collision import touching, word_of
 from .crossings import paths_of
 from .crowd import Cast, Crowd
@@ -67,7 +67,7 @@ class World:
         self.signals = Signals(self.road, rng, plot.arrival if plot else "")
         populate(cast, self.road, self._paths, traffic, plot.wishes if plot else Wishes())
         self.crowd = Crowd(cast, (LENGTH, WIDTH, HEIGHT))
-        self.actors = self.crowd.actors()
+        self._actors, self._lit = self.crowd.actors(), -1
         self._motion = Motion(self.road, self.crowd, self._paths, Lights.HEAD if weathers.daylight(weather) < 0.45 else Lights.OFF)
         self._traffic = Traffic(self.road, self.crowd, self.signals, self._paths, self._motion)
         self.expert = Expert(self._traffic)
@@ -95,7 +95,7 @@ class World:
         self._look(before.s)
         self._seat()
         along = self.ego.speed * math.cos(self.heading_error)
-        self._traffic.step(along, self.actors.x, self.actors.y, self.actors.yaw, self.tick)
+        self._traffic.step(along, self._actors.x, self._actors.y, self._actors.yaw, self.tick)
         self._stage.act(self.ego, self.tick)
         self._settle()
         collision, other, impulse = self._collide()
@@ -125,19 +125,18 @@ class World:
         np.multiply(f, _GRID, out=f)
         np.rint(f, out=f)
         np.multiply(f, 1.0 / _GRID, out=f)
-        self._motion.publish(self.actors, self.ego)
+        self._motion.publish(self._actors, self.ego)
         self.expert.plan(self.ego)
         self.expert.detour = [snap(n) for n in self.expert.detour]
 
     def _collide(self) -> Tuple[str, str, float]:
         """Report new contacts once, and let the ego lose speed."""
-        c = self.crowd
-        rows = touching(self.actors)
-        new = [int(row) for row in rows if not c.contact[row]]
-        c.contact[:] = 0
-        c.contact[rows] = 1
-        if not len(rows):
+        c, rows = self.crowd, touching(self._actors)
+        new = [row for row in rows if not c.contact[row]]
+        c.contact.fill(0)
+        if not rows:
             return "", "", 0.0
+        c.contact[rows] = 1
         if not new:
             hit(self._car, 0.95 if (c.kind[rows] == ActorKind.WALKER).all() else 0.5)
             self._look(self.ego.s)
@@ -145,7 +144,7 @@ class World:
         row = new[0]
         word = word_of(int(c.kind[row]))
         closing = math.hypot(
-            self.ego.vx - c.v[row] * math.cos(self.actors.yaw[row]), self.ego.vy - c.v[row] * math.sin(self.actors.yaw[row])
+            self.ego.vx - c.v[row] * math.cos(self._actors.yaw[row]), self.ego.vy - c.v[row] * math.sin(self._actors.yaw[row])
         )
         hit(self._car, 0.85 if word == "walker" else 0.3)
         self._look(self.ego.s)
@@ -175,6 +174,14 @@ class World:
             return False
         own, asked = self._lane_at(0.0), self._lane_at(self.expert.detour[0])
         return not min(own, asked) <= lane <= max(own, asked)
+
+    @property
+    def actors(self) -> Actors:
+        """The table of everybody, for pictures. Its lights are as they were when it was asked for, all else is always up to date."""
+        if self._lit != self.tick:
+            self._motion.light(self._actors)
+            self._lit = self.tick
+        return self._actors
 
     @property
     def scenario_state(self) -> Tuple[str, str, str]:
@@ -270,7 +277,8 @@ class World:
         s, d = numbers[9:11]
         self._sit(s, d)
         self.expert.load(numbers[11:])
-        self._motion.publish(self.actors, self.ego)
+        self._motion.publish(self._actors, self.ego)
+        self._lit = -1
         self.signals.show(self.tick)
 
     def digest(self) -> str:
