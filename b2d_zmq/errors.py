@@ -128,6 +128,7 @@ class ErrorCode(enum.IntEnum):
     LEASE_VOID = 12
     WORKER_LOST = 13
     BUDGET_EXCEEDED = 14
+    FARM = 15
     REQUEST = 20
     INVALID_ACTION = 21
     UNKNOWN_ROUTE = 22
@@ -152,6 +153,7 @@ CLASS_OF: Dict[ErrorCode, Type[B2DError]] = {
     ErrorCode.LEASE_VOID: LeaseVoid,
     ErrorCode.WORKER_LOST: WorkerLost,
     ErrorCode.BUDGET_EXCEEDED: BudgetExceeded,
+    ErrorCode.FARM: FarmError,
     ErrorCode.REQUEST: RequestError,
     ErrorCode.INVALID_ACTION: InvalidAction,
     ErrorCode.UNKNOWN_ROUTE: UnknownRoute,

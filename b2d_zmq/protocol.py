@@ -57,6 +57,7 @@ class Kind(enum.IntEnum):
 
 TO_BROKER = frozenset({Kind.ACQUIRE, Kind.RELEASE, Kind.STATUS, Kind.DESCRIBE})
 TO_HOST = frozenset({Kind.RESET, Kind.STEP, Kind.ROLLOUT, Kind.SNAPSHOT, Kind.RESTORE})
+BEGINNINGS = frozenset({Kind.RESET, Kind.RESTORE})  # jobs that need nothing of the jobs before them
 REQUESTS = TO_BROKER | TO_HOST
 ANSWERS = frozenset({Kind.REPLY, Kind.ERROR})
 

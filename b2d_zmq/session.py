@@ -24,7 +24,7 @@ from .errors import (
     WorkerLost,
     WrongMode,
 )
-from .protocol import Kind
+from .protocol import BEGINNINGS, Kind
 from .snapshot import State
 
 BUDGETS: Mapping[str, float] = {"reset": 300.0, "restore": 300.0, "snapshot": 60.0, "step": 30.0, "rollout": 10.0, "rollout_step": 1.0}
@@ -161,7 +161,7 @@ class Session:
             raise NoEpisode("no episode is under way on this worker; call reset or restore first")
 
     def _send(self, kind: Kind, tree: Any, budget: float) -> Pending:
-        if kind not in (Kind.RESET, Kind.RESTORE) or self.lost is not None:
+        if kind not in BEGINNINGS or self.lost is not None:
             self.require_certain()
         pending = self.client.send(kind, tree, budget=budget, lease=self.lease, seq=self.seq + 1)
         self._before, self._awaited = self._awaited, pending

@@ -108,7 +108,7 @@ class Broker:
         self.table.counters["faults"] += 1
         if asked is not None and asked.kind in REQUESTS:
             text = f"the broker failed on {asked.kind.name}: {error!r}; its log has the traceback"
-            self.table.error(sender, asked, ErrorCode.SIMULATOR, text)
+            self.table.error(sender, asked, ErrorCode.FARM, text)
         return self._taken()
 
     def _refuse(self, sender: bytes, error: B2DError, request: int) -> None:

@@ -7,7 +7,6 @@ event for the core. Frames behind the header are passed on as they came, uncopie
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from collections import deque
@@ -17,6 +16,7 @@ import zmq
 
 from b2d_zmq.errors import FrameTooLarge, ProtocolError
 from b2d_zmq.protocol import MAX_FRAMES, Message, request_of, unpack
+from b2d_zmq.wakeup import Wakeup
 
 from .core import Broker
 from .table import Send
@@ -60,29 +60,21 @@ class Server:
 
         ``started`` is called once signals are handled: whoever is told of the endpoint may send one at once.
         """
-        wakeup, waker = os.pipe()
-        os.set_blocking(waker, False)
-        came: List[int] = []
-        before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (signal.SIGTERM, signal.SIGINT)}
-        fd_before = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        wakeup = Wakeup(signal.SIGTERM, signal.SIGINT)
         try:
             started()
-            return self._loop(wakeup, lifeline, came)
+            return self._loop(wakeup, lifeline)
         finally:
-            signal.set_wakeup_fd(fd_before)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            os.close(wakeup)
-            os.close(waker)
+            wakeup.close()
 
     def close(self) -> None:
         """Close the socket; what was sent last gets a moment to leave."""
         self._socket.close()
         self._context.term()
 
-    def _loop(self, wakeup: int, lifeline: int, came: List[int]) -> str:
+    def _loop(self, wakeup: Wakeup, lifeline: int) -> str:
         poller = zmq.Poller()
-        for source in (self._socket, wakeup) + ((lifeline,) if lifeline >= 0 else ()):
+        for source in (self._socket, wakeup.fd) + ((lifeline,) if lifeline >= 0 else ()):
             poller.register(source, zmq.POLLIN)
         now = time.monotonic()
         while True:
@@ -92,8 +84,8 @@ class Server:
             if now - before > POLL_MOST + STOOD_STILL:
                 log.warning("the broker stood still for %.1f s; nobody is held silent for it", now - before)
                 self._broker.overslept(now - before)
-            if wakeup in ready and came:
-                return signal.Signals(came[0]).name
+            if wakeup.fd in ready:
+                return signal.Signals(wakeup.read()[0]).name
             if lifeline in ready:
                 return "the parent process is gone"
             drained = self._drain(now)

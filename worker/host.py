@@ -21,6 +21,7 @@ import zmq
 from b2d_zmq import codec, protocol
 from b2d_zmq.errors import B2DError, CodecError, ProtocolError, RequestError, code_of
 from b2d_zmq.protocol import Header, Kind, Message
+from b2d_zmq.wakeup import Wakeup
 
 from .backends.base import Backend
 from .backends.opening import open_backend
@@ -30,7 +31,6 @@ from .jobs import Jobs, describe
 from .ledger import Answer, Ledger
 from .progress import Page, Progress
 from .sockets import connect
-from .wakeup import Wakeup
 
 RELEASE_BUDGET = 60.0  # s for a backend to forget an episode
 

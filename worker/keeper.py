@@ -19,12 +19,12 @@ from b2d_zmq import codec, protocol
 from b2d_zmq.errors import B2DError, ErrorCode
 from b2d_zmq.protocol import Header, Kind, Message
 from b2d_zmq.version import VERSION
+from b2d_zmq.wakeup import Wakeup
 
 from .backoff import Backoff
 from .child import Child, describe_exit, python_command
 from .handover import EXIT_CONFIGURATION, Handover
 from .progress import Page, Progress
-from .wakeup import Wakeup
 
 START_BUDGET = 300.0  # s for a backend to open: a simulator loads a map
 SILENCE = 3.5  # heartbeats without an echo, then the broker counts as silent

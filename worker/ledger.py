@@ -1,7 +1,8 @@
 """The host's ledger: who holds this worker, and which job is the next. No socket, no clock, no backend.
 
 It keeps the fence of docs/protocol.md rules 2 and 3: a job of a lease or epoch that is not current is refused, seq = last + 1 is done,
-seq = last gets the cached answer once more, and everything else is out of order. So no job is done twice in an epoch.
+seq = last gets the cached answer once more, and everything else is out of order. So no job is done twice in an epoch. A RESET or RESTORE
+may come with any later seq: it begins anew, and whoever sends it may not know what became of the jobs before.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Sequence
 
 from b2d_zmq.errors import LeaseVoid, OutOfOrder
-from b2d_zmq.protocol import Header, Kind
+from b2d_zmq.protocol import BEGINNINGS, Header, Kind
 
 
 class Answer(NamedTuple):
@@ -54,7 +55,7 @@ class Ledger:
             raise LeaseVoid(f"worker {self.worker} refused a job of lease {header.lease or '(none)'} of epoch {header.epoch}: {held}")
         if header.seq == self.seq and self._cached is not None:
             return self._cached
-        if header.seq != self.seq + 1:
+        if header.seq != self.seq + 1 and not (header.kind in BEGINNINGS and header.seq > self.seq):
             raise OutOfOrder(f"job {header.seq} of lease {self.lease} is out of order: the last was {self.seq}, wanted is {self.seq + 1}")
         self.seq, self._cached = header.seq, None
         return None

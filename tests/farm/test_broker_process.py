@@ -288,7 +288,7 @@ def test_a_fault_of_the_broker_itself_is_answered_and_logged_and_it_goes_on(leav
         client, keeper = broker.peer(), broker.peer(b"w-1")
         for request in (1, 2):
             body = client.ask(Kind.STATUS, request=request)
-            assert body["code"] == ErrorCode.SIMULATOR and "a fault of ours" in body["message"]
+            assert body["code"] == ErrorCode.FARM and "a fault of ours" in body["message"]
         keeper.say(Kind.READY, {"worker": "w-1", "host": "", "heartbeat": 0.02})
         keeper.say(Kind.HEARTBEAT, {"worker": "w-1", "host": ""})
         assert keeper.hear(Kind.HEARTBEAT)

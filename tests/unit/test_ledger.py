@@ -35,6 +35,19 @@ def test_anything_else_is_out_of_order(seq):
         granted().accept(step(seq))
 
 
+@pytest.mark.parametrize("kind", [Kind.RESET, Kind.RESTORE])
+def test_who_begins_anew_may_skip_jobs_that_got_lost_and_they_come_too_late_then(kind):
+    ledger, answer = granted(), Answer(Kind.REPLY, [b"body"])
+    begin = step(5)._replace(kind=kind)
+    assert ledger.accept(begin) is None
+    ledger.done(answer)
+    assert ledger.accept(begin) is answer
+    for late in (4, 3):
+        with pytest.raises(OutOfOrder, match="the last was 5"):
+            ledger.accept(step(late)._replace(kind=kind))
+    assert ledger.accept(step(6)) is None
+
+
 def test_a_job_under_way_is_not_begun_again():
     ledger = granted()
     ledger.accept(step(1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgpack
 import pytest
 from hypothesis import example, given, settings
@@ -114,10 +116,11 @@ def test_each_kind_has_one_direction():
     assert len({int(kind) for kind in Kind}) == len(Kind)
 
 
-def test_the_protocol_page_names_every_kind_and_this_version(pytestconfig):
+def test_the_protocol_page_numbers_every_kind_and_error_of_this_version(pytestconfig):
     page = (pytestconfig.rootpath / "docs" / "protocol.md").read_text(encoding="utf-8")
     assert page.startswith(f"# The protocol, version {protocol.MAJOR}.{protocol.MINOR}\n")
-    assert not [kind.name for kind in Kind if f"| {kind.name} |" not in page]
+    assert not [kind.name for kind in Kind if f"| {kind.name} | {int(kind)} |" not in page]
+    assert not [code.name for code in ErrorCode if not re.search(rf"\b{code.name} {int(code)}\b", page)]
 
 
 def test_codes_and_classes_of_errors_are_one_to_one():
@@ -131,6 +134,6 @@ def test_codes_and_classes_of_errors_are_one_to_one():
 
 def test_an_error_that_is_not_ours_or_not_yet_known_still_travels():
     assert code_of(ZeroDivisionError()) == ErrorCode.SIMULATOR
-    assert code_of(errors.NoBroker("x")) == ErrorCode.SIMULATOR
+    assert code_of(errors.WrongMode("x")) == ErrorCode.SIMULATOR
     newer = from_wire(987, "from the future")
     assert type(newer) is B2DError and "987" in str(newer) and "from the future" in str(newer)

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from b2d_zmq.lifeline import Lifeline, gone
+from b2d_zmq.wakeup import Wakeup
 from worker.backoff import Backoff
 from worker.child import describe_exit
 from worker.cli import main
 from worker.progress import Page, Progress
-from worker.wakeup import Wakeup
 
 
 @pytest.fixture
