@@ -31,8 +31,9 @@ from .sheet import Drive, Moment, Story, draw, reason, record, shown_steps, tabl
 from .version import VERSION
 
 LIVE_STEPS = 30  # after the selection
-PULSE_STEPS = 10  # for which a branch holds its steering
-MANOEUVRE_STEPS = 50  # for which it holds its throttle, the wheels straight after the pulse; then the follower takes over
+PULSE_STEPS = 8  # for which a branch holds its steering
+COUNTER_STEPS, COUNTER_SHARE = 6, 0.8  # and then steers back, by so much of it, as a driver does who changes lanes
+MANOEUVRE_STEPS = 42  # for which it holds its throttle, the wheels straight after that; then the follower takes over
 THROTTLE = 0.8
 MOST_STEER = 0.25
 APPROACH = (40, 240)  # the fewest and the most steps to the decision point
@@ -76,6 +77,13 @@ def manoeuvres(branches: int) -> List[float]:
     pairs = branches // 2
     sides = [side * MOST_STEER * (pairs - k) / pairs for k in range(pairs) for side in (-1.0, 1.0)]
     return [0.0, *sides][:branches]
+
+
+def _share(step: int) -> float:
+    """How much of its steering a branch applies in a step, counted from 1."""
+    if step <= PULSE_STEPS:
+        return 1.0
+    return -COUNTER_SHARE if step <= PULSE_STEPS + COUNTER_STEPS else 0.0
 
 
 def _write(plan: Plan, story: Story, say: Say) -> Dict[str, Any]:
@@ -169,7 +177,7 @@ def _step(group: BranchGroup, plan: Plan, info: Mapping[str, Any], dt: float) ->
     shown = shown_steps(plan.steps)
     for step in tqdm(range(1, plan.steps + 1), desc=f"{len(steers)} branches", unit="step", disable=None):
         if step <= MANOEUVRE_STEPS:
-            actions: List[Any] = [[THROTTLE, 0.0, steer if step <= PULSE_STEPS else 0.0] for steer in steers]
+            actions: List[Any] = [[THROTTLE, 0.0, steer * _share(step)] for steer in steers]
         else:
             actions = [follower.act(o, i) for follower, o, i in zip(followers, seen, infos)]
         out = group.step(np.asarray(actions, np.float32))
