@@ -12,7 +12,7 @@ from typing import Any, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from .crossings import Path
-from .crowd import CROSS, LANE, STILL, WALK
+from .crowd import CROSS, LANE, STILL
 from .ego import LENGTH, WIDTH, Ego
 from .traffic import Traffic
 
@@ -20,6 +20,7 @@ SIGHT = 60.0  # metres
 _BESIDE = 0.5 * WIDTH + 0.35  # metres from the ego's middle that must be free
 _PULL = 1.5  # m/s2 that the expert counts on
 _RAMP, _CLEAR = 14.0, 4.0  # metres: how long a swerve takes, and how far before an obstacle it is complete
+_SWING = 0.95  # metres that an open door may reach out
 _WAIT = 15.0  # metres before an obstacle where one waits for a gap
 
 
@@ -42,6 +43,8 @@ class Expert:
     def __init__(self, traffic: Traffic) -> None:
         self.traffic, self.motion = traffic, traffic.motion
         self.road, self.crowd, self.signals, self.paths = traffic.road, traffic.crowd, traffic.signals, traffic.paths
+        self._solid = self.crowd.solid.copy()  # things that one must not hit: neither debris nor the ego itself
+        self._solid[0] = False
         self.detour = [0.0, 0.0, 0.0, 0.0]
         self.wait = math.inf  # s of the line where to wait for a free detour
 
@@ -53,6 +56,16 @@ class Expert:
         rise = np.clip((s - begin) / max(full - begin, 1.0), 0.0, 1.0)
         fall = np.clip((until + _CLEAR + _RAMP - s) / _RAMP, 0.0, 1.0)
         part = np.minimum(rise, fall)
+        return offset * part * part * (3.0 - 2.0 * part)
+
+    def _lateral(self, s: float) -> float:
+        """The same for one s."""
+        offset, begin, full, until = self.detour
+        if offset == 0.0:
+            return 0.0
+        rise = min(max((s - begin) / max(full - begin, 1.0), 0.0), 1.0)
+        fall = min(max((until + _CLEAR + _RAMP - s) / _RAMP, 0.0), 1.0)
+        part = min(rise, fall)
         return offset * part * part * (3.0 - 2.0 * part)
 
     def request(self, offset: float, s: float, until: float) -> None:
@@ -67,7 +80,7 @@ class Expert:
             self._come_back(ego)
             return
         found = self._blockers(ego)
-        if not len(found):
+        if not found:
             return
         c, m = self.crowd, self.motion
         first, last = float((c.s - m.half_s)[found].min()), float((c.s + m.half_s)[found].max())
@@ -97,24 +110,27 @@ class Expert:
         ahead = c.s - ego.s
         return bool((own & (ahead > -6.0 - seconds * np.maximum(c.v - ego.speed, 0.0)) & (ahead < 9.0)).any())
 
-    def _blockers(self, ego: Ego) -> Any:
+    def _blockers(self, ego: Ego) -> List[int]:
         """Standing things in the ego's lane ahead, the first and those close behind it."""
-        c = self.crowd
-        inner = np.abs(c.d) < self.motion.half_d + np.where(c.d > 0, self._swing(), 0.0) + _BESIDE
-        standing = (c.mode == STILL) & (c.visible != 0) & c.solid & inner
-        ahead = c.s - ego.s
-        rows = np.flatnonzero(standing & (ahead > 1.5) & (ahead < SIGHT))
-        rows = rows[np.argsort(c.s[rows], kind="stable")]
+        c, half = self.crowd, self.motion.half_d
+        standing = (c.mode == STILL) & (c.s > ego.s + 1.5) & (c.s < ego.s + SIGHT) & self._solid
+        found = []
+        for row in standing.nonzero()[0].tolist():
+            d, s = c.d.item(row), c.s.item(row)
+            swing = _SWING if d > 0.0 and c.door[row] > 0.0 else 0.0
+            if c.visible[row] and abs(d) < half.item(row) + swing + _BESIDE:
+                found.append((s, row))
+        found.sort()
         count = 1
-        while count < len(rows) and c.s[rows[count]] - c.s[rows[count - 1]] < 22.0:
+        while count < len(found) and found[count][0] - found[count - 1][0] < 22.0:
             count += 1
-        return rows[:count]
+        return [row for _, row in found[:count]]
 
     def _swing(self) -> Any:
         """Metres that each open door may reach out, however far it is open yet."""
-        return np.where(self.crowd.door > 0.0, 0.95, 0.0)
+        return np.where(self.crowd.door > 0.0, _SWING, 0.0)
 
-    def _ways_round(self, found: Any) -> List[float]:
+    def _ways_round(self, found: List[int]) -> List[float]:
         """Offsets that clear the obstacle, the better first: a lane of the ego's own way, then as little as needed to the left."""
         c, m = self.crowd, self.motion
         left = float((c.d - m.half_d - self._swing())[found].min()) - _BESIDE - 0.25
@@ -152,37 +168,40 @@ class Expert:
 
     def _nearest(self, ego: Ego) -> Tuple[float, float]:
         c, m = self.crowd, self.motion
-        gap = c.s - m.half_s - (ego.s + 0.5 * LENGTH)
-        seen = (c.visible != 0) & c.solid & (c.s > ego.s) & (gap > -3.0) & (gap < SIGHT)
-        seen[0] = False
-        line = self._line_from(ego, c.s)
-        half = m.half_d + _BESIDE
-        inside = np.abs(c.d - line) < half
-        inside |= (c.mode == LANE) & (c.way > 0) & (np.abs(c.goal - line) < half) & (np.abs(c.goal - c.d) > 0.2)
-        inside |= (c.mode == STILL) & (c.door > 0.0) & (np.abs(c.d - self._swing() - line) < half)
-        inside |= self._about_to_walk(line, half)
-        rows = np.flatnonzero(seen & inside)
-        if not len(rows):
-            return math.inf, 0.0
-        speed = np.where(c.mode == LANE, c.v * c.way, 0.0)[rows]
-        pressing = speed * np.abs(speed) + 6.0 * (gap[rows] - 2.0)
-        worst = int(pressing.argmin())
-        return float(gap[rows[worst]]), float(speed[worst])
+        gaps = c.s - m.half_s
+        gaps -= ego.s + 0.5 * LENGTH
+        seen = (gaps < SIGHT) & (gaps > -3.0) & (c.s > ego.s) & self._solid
+        astray = ego.d - self._lateral(ego.s)
+        fade = 8.0 + 0.4 * abs(ego.speed)
+        worst, found = math.inf, (math.inf, 0.0)
+        for row in seen.nonzero()[0].tolist():
+            if not c.visible[row]:
+                continue
+            line = self._lateral(c.s.item(row))
+            if abs(astray) >= 0.3:  # the line as the ego will drive it: from where it is, back within some metres
+                line += astray * min(max(1.0 - (c.s.item(row) - ego.s) / fade, 0.0), 1.0)
+            if self._in_way(row, line):
+                gap, speed = gaps.item(row), c.v.item(row) * c.way.item(row) if c.mode[row] == LANE else 0.0
+                pressing = speed * abs(speed) + 6.0 * (gap - 2.0)
+                if pressing < worst:
+                    worst, found = pressing, (gap, speed)
+        return found
 
-    def _line_from(self, ego: Ego, s: Any) -> Any:
-        """The expert's line as the ego will drive it: from where it is, back onto the line within some metres."""
-        line = self.lateral(s)
-        astray = ego.d - float(self.lateral(np.array([ego.s]))[0])
-        if abs(astray) < 0.3:
-            return line
-        return line + astray * np.clip(1.0 - (s - ego.s) / (8.0 + 0.4 * abs(ego.speed)), 0.0, 1.0)
-
-    def _about_to_walk(self, line: Any, half: Any) -> Any:
-        """Walkers and cyclists on their way across who will be in the ego's strip within seconds."""
-        c = self.crowd
-        low, high = np.minimum(c.d, c.goal), np.maximum(c.d, c.goal)
-        crosses = (c.mode == WALK) & (c.v > 0.1) & (high > line - half) & (low < line + half)
-        return crosses & (np.abs(c.d - line) - half < 4.0 * c.v)
+    def _in_way(self, row: int, line: float) -> bool:
+        """Whether it is in the ego's strip about that line, or will be within seconds."""
+        c, half = self.crowd, self.motion.half_d.item(row) + _BESIDE
+        mode, d = c.mode.item(row), c.d.item(row)
+        if abs(d - line) < half:
+            return True
+        if mode == STILL:
+            return c.door.item(row) > 0.0 and abs(d - _SWING - line) < half
+        if mode == CROSS:
+            return False
+        goal = c.goal.item(row)
+        if mode == LANE:
+            return c.way.item(row) > 0 and abs(goal - line) < half and abs(goal - d) > 0.2
+        pace = c.v.item(row)  # of somebody on the way across
+        return pace > 0.1 and max(d, goal) > line - half and min(d, goal) < line + half and abs(d - line) - half < 4.0 * pace
 
     def _stop(self, ego: Ego, tick: int) -> float:
         nose, stop = ego.s + 0.5 * LENGTH, math.inf
@@ -202,14 +221,15 @@ class Expert:
             return False
         c = self.crowd
         nose = ego.s + 0.5 * LENGTH
-        for row in np.flatnonzero((c.mode == CROSS) & (c.visible != 0)):
-            path = self.paths[c.path[row]]
-            if path.junction != index or not self._comes(int(row), path, tick):
+        for row in (c.mode == CROSS).nonzero()[0].tolist():
+            path = self.paths[c.path.item(row)]
+            if path.junction != index or not c.visible[row] or not self._comes(row, path, tick):
                 continue
             enters = _time(path.road_zone[0] - 3.0 - nose, ego.speed)
             leaves = _time(path.road_zone[1] + LENGTH + 1.0 - nose, ego.speed)
-            pace, half = max(float(c.v[row]), 0.6 * float(c.cruise[row])), 0.5 * float(c.length[row])
-            first, last = (path.zone[0] - half - c.p[row]) / pace, (path.zone[1] + half - c.p[row]) / pace
+            p, half = c.p.item(row), 0.5 * c.length.item(row)
+            pace = max(c.v.item(row), 0.6 * c.cruise.item(row))
+            first, last = (path.zone[0] - half - p) / pace, (path.zone[1] + half - p) / pace
             if last > max(enters - 0.8, 0.0) and first < leaves + 1.0:
                 return True
         return False

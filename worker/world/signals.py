@@ -48,7 +48,10 @@ class Signals:
         self.x, self.y, self.z, yaw = (np.array([float(p[k]) for p in places], float) for k in range(4))
         self.yaw = yaw + np.array([post.turn for post in self._posts], float)
         self.kind = np.array([post.kind for post in self._posts], np.int8)
-        self.state = np.zeros(len(self._posts), np.int8)
+        self.state = np.full(len(self._posts), OFF, np.int8)
+        self._lamps = sorted({(post.junction, post.group) for post in self._posts if post.kind == LIGHT})
+        self._rows = [[row for row, p in enumerate(self._posts) if (p.junction, p.group) == lamp] for lamp in self._lamps]
+        self._showing = [OFF] * len(self._lamps)
         self.show(0)
 
     @staticmethod
@@ -64,8 +67,11 @@ class Signals:
 
     def show(self, tick: int) -> None:
         """Set the colours of that tick."""
-        for row, post in enumerate(self._posts):
-            self.state[row] = OFF if post.kind == STOP_SIGN else self.light(post.junction, post.group, tick)
+        for index, (junction, group) in enumerate(self._lamps):
+            colour = self.light(junction, group, tick)
+            if colour != self._showing[index]:
+                self._showing[index] = colour
+                self.state[self._rows[index]] = colour
 
     def light(self, junction: int, group: int, tick: int) -> int:
         """What the light shows to the route (group 0) or to crossing traffic (1); OFF where there is none."""

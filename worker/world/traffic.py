@@ -6,16 +6,17 @@ limits. Nothing here is random: the same state always decides the same.
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence, Tuple
+import math
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from .actors import ActorKind
 from .crossings import END, START, Path
-from .crowd import CROSS, LANE, WALK, Crowd
+from .crowd import CROSS, LANE, STILL, WALK, Crowd
 from .ego import DT, snap
 from .motion import Motion
-from .road import MARGIN, SPACING, Road
+from .road import MARGIN, SPACING, Junction, Road
 from .signals import GREEN, RED, YELLOW, Signals
 
 _PULL, _COMFORT, _HARDEST = 1.6, 2.2, 8.0  # m/s2: acceleration, comfortable and hardest braking
@@ -24,6 +25,9 @@ _SIDE = 0.25  # metres that a strip is wider than the vehicle
 _FAR = 1.0e6
 _UNSEEN = 55.0  # metres from the ego at which an actor may enter
 _SOON = 3.5  # seconds ahead that a right of way is looked at
+_BUSY = 250.0  # metres from a junction beyond which nobody can arrive soon
+_WIDEST = 8.0  # metres from the middle of a path beyond which nobody reaches into it
+_EASE = 0.5 / math.sqrt(_PULL * _COMFORT)
 
 
 class Traffic:
@@ -31,66 +35,84 @@ class Traffic:
 
     def __init__(self, road: Road, crowd: Crowd, signals: Signals, paths: Sequence[Path], motion: Motion) -> None:
         self.road, self.crowd, self.signals, self.paths, self.motion = road, crowd, signals, paths, motion
-        self._pace = {way: _pace(road, way) for way in (1, -1)}
+        self._pace = np.stack([_pace(road, 1), _pace(road, -1)])
         self.lanes = {way: usable_lanes(road, way) for way in (1, -1)}
         self._edge = max(abs(lane.offset) + 0.5 * lane.width for lane in road.lanes if lane.kind == "driving")
+        self._strangers = bool(crowd.blind.any())  # somebody does not see the ego
+        self._people = (crowd.kind == ActorKind.WALKER).nonzero()[0].tolist()
+        drivers = ((crowd.pause >= 0.0) & (crowd.kind <= ActorKind.TRUCK)).nonzero()[0].tolist()
+        # Each background driver looks at its own tick of every second whether the next lane is better.
+        self._looking = [[row for row in drivers if (tick + 7 * row) % 20 == 0] for tick in range(20)]
 
     def step(self, ego_along: float, x: Any, y: Any, yaw: Any, tick: int) -> None:
         """One tick of everybody but the ego, whose speed along the road is given; x, y and yaw are the actors' last places in the world."""
         c = self.crowd
         shown = c.visible != 0
-        lane, cross = ((shown & (c.mode == mode)).nonzero()[0] for mode in (LANE, CROSS))
+        in_lane = c.mode == LANE
+        lane, cross = (shown & in_lane).nonzero()[0], (shown & (c.mode == CROSS)).nonzero()[0]
+        crossing: List[int] = cross.tolist()
         acceleration = np.zeros(len(c))
-        open_ = np.zeros(len(c), bool)
-        if len(cross):
-            open_[cross] = [self.may_cross(int(row), tick, ego_along) for row in cross]
-            acceleration[cross] = self._crossing(cross, open_[cross], x, y, yaw)
+        open_ = {row: self.may_cross(row, tick, ego_along) for row in crossing}
+        seen = shown & c.solid
+        if crossing:
+            acceleration[cross] = self._crossing(crossing, open_, (x, y, yaw), seen)
         if len(lane):
             acceleration[lane] = self._following(lane, ego_along, open_, tick)
         self.motion.advance(acceleration, lane, cross)
-        self.motion.join(cross.tolist())
+        self.motion.join(crossing)
         self._change_lanes(tick)
-        self._come_and_go()
+        self._come_and_go(lane, crossing)
 
-    def _following(self, rows: Any, ego_along: float, open_: Any, tick: int) -> Any:
+    def _following(self, rows: Any, ego_along: float, open_: Dict[int, bool], tick: int) -> Any:
         """IDM acceleration of those in lanes."""
         c, m = self.crowd, self.motion
-        way = c.way[rows]
-        along = np.where(c.mode == LANE, c.v * c.way, 0.0)
-        along[0] = ego_along
-        ahead = (c.s[None, :] - c.s[rows, None]) * way[:, None]
-        side = m.half_d[rows, None] + m.half_d[None, :] + _SIDE
-        d, goal = c.d, np.where(c.mode == LANE, c.goal, c.d)
-        goal[0] = d[0]
-        inside = (np.abs(d[None, :] - d[rows, None]) < side) | (np.abs(d[None, :] - goal[rows, None]) < side)
-        inside |= np.abs(goal[None, :] - d[rows, None]) < side
-        inside &= (ahead > 0.0) & (c.solid & (c.visible != 0))[None, :]
-        inside[:, 0] &= ~c.blind[rows]
-        if (c.mode == CROSS).any():
+        way, v = c.way[rows], c.v[rows]
+        ahead = (c.s - c.s[rows, None]) * way[:, None]
+        inside = self._inside(rows, ahead)
+        if open_:
             # Who stands in the middle of a junction goes first: otherwise two who face each other there stand for ever.
-            stuck = self._in_junction(c.s[rows]) & (c.v[rows] < 0.5)
-            inside &= ~(stuck[:, None] & (c.mode == CROSS)[None, :])
-        room = np.where(inside, ahead - m.half_s[rows, None] - m.half_s[None, :], _FAR)
+            stuck = self._in_junction(c.s[rows]) & (v < 0.5)
+            if stuck.any():
+                inside &= ~(stuck[:, None] & (c.mode == CROSS))
+        ahead -= m.half_s[rows, None]
+        ahead -= m.half_s
+        room = np.where(inside, ahead, _FAR)
         leader = room.argmin(axis=1)
         gap = room[np.arange(len(rows)), leader]
-        speed = along[leader] * way
-        gap, speed = self._lines(rows, gap, speed, open_, tick)
-        return _idm(c.v[rows], self._wish(rows), gap, speed)
+        along = c.v * c.way * (c.mode == LANE)
+        along[0] = ego_along
+        gap, speed = self._lines(rows, gap, along[leader] * way, open_, tick)
+        return _idm(v, self._wish(rows, way), gap, speed)
 
-    def _wish(self, rows: Any) -> Any:
+    def _inside(self, rows: Any, ahead: Any) -> Any:
+        """bool [rows, everybody]: who is ahead in the strip that a row drives in, or steers for, or steers for that strip."""
+        c, m = self.crowd, self.motion
+        half, d, seen = m.half_d[rows], c.d, c.solid & (c.visible != 0)
+        inside = np.abs(d - d[rows, None]) < half[:, None] + m.half_d + _SIDE
+        inside &= ahead > 0.0
+        inside &= seen
+        for row in ((c.goal != d) & (c.mode == LANE) & seen).nonzero()[0].tolist():
+            goal = c.goal[row]
+            inside[:, row] |= (np.abs(goal - d[rows]) < half + m.half_d[row] + _SIDE) & (ahead[:, row] > 0.0)
+        for index in (c.goal[rows] != d[rows]).nonzero()[0].tolist():
+            inside[index] |= (np.abs(d - c.goal[rows[index]]) < half[index] + m.half_d + _SIDE) & (ahead[index] > 0.0) & seen
+        if self._strangers:
+            inside[:, 0] &= ~c.blind[rows]
+        return inside
+
+    def _wish(self, rows: Any, way: Any) -> Any:
         """The speed each wants here: its own, or what the bends allow."""
         c = self.crowd
-        index = np.minimum(np.maximum(((c.s[rows] + MARGIN) * (1.0 / SPACING)).astype(np.int64), 0), len(self.road.s) - 1)
-        bends = np.where(c.way[rows] > 0, self._pace[1][index], self._pace[-1][index])
-        return np.minimum(c.cruise[rows], bends)
+        index = ((c.s[rows] + MARGIN) * (1.0 / SPACING)).astype(np.int64)
+        np.minimum(np.maximum(index, 0, out=index), self._pace.shape[1] - 1, out=index)
+        return np.minimum(c.cruise[rows], self._pace[(way < 0).astype(np.int64), index])
 
-    def _lines(self, rows: Any, gap: Any, speed: Any, open_: Any, tick: int) -> Tuple[Any, Any]:
+    def _lines(self, rows: Any, gap: Any, speed: Any, open_: Dict[int, bool], tick: int) -> Tuple[Any, Any]:
         """Stop lines count as standing leaders for those who can still stop there."""
         c = self.crowd
         for index, junction in enumerate(self.signals.junctions):
             light = self.signals.light(index, 0, tick)
-            busy = self._crossed_soon(index, open_)
-            if light not in (RED, YELLOW) and not busy:
+            if light not in (RED, YELLOW) and not self._crossed_soon(index, open_):
                 continue
             way = c.way[rows]
             line = np.where(way > 0, junction.enter, junction.leave + 1.0)
@@ -99,22 +121,23 @@ class Traffic:
             gap, speed = np.where(stops, room + 1.2, gap), np.where(stops, 0.0, speed)
         return gap, speed
 
-    def _crossed_soon(self, junction: int, open_: Any) -> bool:
+    def _crossed_soon(self, junction: int, open_: Dict[int, bool]) -> bool:
         """Somebody is crossing the junction, or will at once and may."""
         c = self.crowd
-        for row in np.flatnonzero((c.mode == CROSS) & (c.visible != 0)):
-            path = self.paths[c.path[row]]
+        for row, may in open_.items():
+            path = self.paths[c.path.item(row)]
             if path.junction != junction:
                 continue
-            soon = path.zone[0] - _SOON * max(float(c.v[row]), 2.0)
-            if c.p[row] < path.zone[1] and (c.p[row] > path.stop + 1.0 or (open_[row] and c.p[row] > soon)):
+            p = c.p.item(row)
+            soon = path.zone[0] - _SOON * max(c.v.item(row), 2.0)
+            if p < path.zone[1] and (p > path.stop + 1.0 or (may and p > soon)):
                 return True
         return False
 
     def may_cross(self, row: int, tick: int, ego_along: float) -> bool:
         """Whether one on a crossing path may pass its stop line."""
         c = self.crowd
-        path = self.paths[c.path[row]]
+        path = self.paths[c.path.item(row)]
         control = self.signals.junctions[path.junction].control
         if c.heedless[row] or control in ("stop", "yield"):
             return True
@@ -126,44 +149,58 @@ class Traffic:
         """Somebody on the route is in the junction or arrives within moments."""
         c = self.crowd
         junction = self.signals.junctions[path.junction]
-        speed = np.where(c.mode == LANE, c.v, 0.0)
-        speed[0] = abs(ego_along)
-        on_road = ((c.mode == LANE) | (c.mode == WALK)) & (c.visible != 0) & (np.abs(c.d) < self._edge)
-        on_road[0] = True
-        reach = np.where(speed > 0.5, speed * _SOON + 3.0, 0.0)
-        first = junction.enter - np.where(c.way > 0, reach, 0.0)
-        last = junction.leave + np.where(c.way < 0, reach, 0.0)
-        return bool((on_road & (c.s > first) & (c.s < last)).any())
+        if _arrives(junction, c.s.item(0), 1, abs(ego_along)):
+            return True
+        near = (c.visible != 0) & (c.s > junction.enter - _BUSY) & (c.s < junction.leave + _BUSY) & (np.abs(c.d) < self._edge)
+        for row in near.nonzero()[0].tolist():
+            mode = c.mode[row] if row else STILL
+            speed = c.v.item(row) if mode == LANE else 0.0
+            if mode in (LANE, WALK) and _arrives(junction, c.s.item(row), c.way.item(row), speed):
+                return True
+        return False
 
-    def _crossing(self, rows: Any, open_: Any, x: Any, y: Any, yaw: Any) -> Any:
+    def _crossing(self, rows: List[int], open_: Dict[int, bool], places: Tuple[Any, Any, Any], seen: Any) -> List[float]:
         """IDM acceleration of those on crossing paths, in the frame of each one's own path."""
         c, m = self.crowd, self.motion
-        path = c.path[rows]
-        cos, sin = m.pcos[path][:, None], m.psin[path][:, None]
-        dx, dy = x[None, :] - x[rows, None], y[None, :] - y[rows, None]
+        found = []
+        for row in rows:
+            path, half, v = c.path.item(row), 0.5 * c.length.item(row), c.v.item(row)
+            gap, leader = self._leader_across(row, path, places, seen)
+            line = m.stops[path] - c.p.item(row) - half
+            if not open_[row] and line > -0.5 and line + 1.0 > v * v / 9.0 and line < gap:
+                gap, leader = line + 1.2, 0.0
+            found.append(_idm_of_one(v, c.cruise.item(row), gap, leader))
+        return found
+
+    def _leader_across(self, row: int, path: int, places: Tuple[Any, Any, Any], seen: Any) -> Tuple[float, float]:
+        """Metres to the next one in the strip of a crossing path, and its speed along the path."""
+        c, m, (x, y, yaw) = self.crowd, self.motion, places
+        cos, sin, half = m.pcos.item(path), m.psin.item(path), 0.5 * c.length.item(row)
+        dx, dy = x - x[row], y - y[row]
         ahead, aside = dx * cos + dy * sin, np.abs(dy * cos - dx * sin)
-        same = (c.mode == CROSS)[None, :] & (c.path[None, :] == path[:, None])
-        tx, ty = np.cos(yaw)[None, :], np.sin(yaw)[None, :]
-        dot, cross = np.abs(tx * cos + ty * sin), np.abs(ty * cos - tx * sin)
-        reach, half = 0.5 * (c.length * dot + c.width * cross), 0.5 * (c.length * cross + c.width * dot) + _SIDE
-        inside = (aside < 0.5 * c.width[rows, None] + half) & (ahead > 0.0) & (c.solid & (c.visible != 0))[None, :]
-        inside[:, 0] &= ~c.blind[rows]
-        room = np.where(inside, ahead - 0.5 * c.length[rows, None] - reach, _FAR)
-        leader = room.argmin(axis=1)
-        at = np.arange(len(rows))
-        gap, speed = room[at, leader], np.where(same[at, leader], c.v[leader], 0.0)
-        line = np.array([self.paths[p].stop for p in path]) - c.p[rows] - 0.5 * c.length[rows]
-        stops = ~open_ & (line > -0.5) & (line + 1.0 > c.v[rows] * c.v[rows] / 9.0) & (line < gap)
-        return _idm(c.v[rows], c.cruise[rows], np.where(stops, line + 1.2, gap), np.where(stops, 0.0, speed))
+        near = (aside < _WIDEST) & (ahead > 0.0) & seen
+        gap, leader = _FAR, 0.0
+        for other in near.nonzero()[0].tolist():
+            if other == 0 and c.blind[row]:
+                continue
+            turn = yaw.item(other) - m.pyaw.item(path)
+            along, across = abs(math.cos(turn)), abs(math.sin(turn))
+            length, width = c.length.item(other), c.width.item(other)
+            if aside[other] < 0.5 * c.width.item(row) + 0.5 * (length * across + width * along) + _SIDE:
+                room = ahead.item(other) - half - 0.5 * (length * along + width * across)
+                if room < gap:
+                    gap, leader = room, c.v.item(other) if c.mode[other] == CROSS and c.path[other] == path else 0.0
+        return gap, leader
 
     def _change_lanes(self, tick: int) -> None:
-        """Each background driver looks once a second, at its own tick, whether the next lane is better and free."""
+        """Those whose turn it is look whether the next lane is better and free."""
         c = self.crowd
-        rows = np.flatnonzero((c.mode == LANE) & (c.visible != 0) & (c.pause >= 0.0) & (c.kind <= ActorKind.TRUCK) & (c.timer <= 0.0))
-        for row in rows[(tick + 7 * rows) % 20 == 0]:
+        for row in self._looking[tick % 20]:
+            if c.mode[row] != LANE or not c.visible[row] or c.timer[row] > 0.0 or c.v[row] <= 0.3:
+                continue
             held = c.acceleration[row] < -0.3 or c.v[row] < 0.6 * min(c.cruise[row], 8.0)
-            if held and c.v[row] > 0.3 and abs(c.goal[row] - c.q[row]) < 0.3 and not self._near_junction(float(c.s[row])):
-                self._try_lanes(int(row))
+            if held and abs(c.goal[row] - c.q[row]) < 0.3 and not self._near_junction(c.s.item(row)):
+                self._try_lanes(row)
 
     def _try_lanes(self, row: int) -> None:
         c = self.crowd
@@ -198,47 +235,81 @@ class Traffic:
     def _turn_back(self) -> None:
         """People on the pavement turn round before a junction."""
         c = self.crowd
-        for junction in self.signals.junctions:
-            near = (c.s > junction.enter - 5.0) & (c.s < junction.leave + 5.0)
-            inwards = (0.5 * (junction.enter + junction.leave) - c.s) * c.way > 0.0
-            c.way[(c.kind == ActorKind.WALKER) & (c.mode == LANE) & near & inwards] *= -1
+        for row in self._people:
+            if c.mode[row] != LANE:
+                continue
+            s, way = c.s.item(row), c.way.item(row)
+            for junction in self.signals.junctions:
+                inside = junction.enter - 5.0 < s < junction.leave + 5.0
+                if inside and (0.5 * (junction.enter + junction.leave) - s) * way > 0.0:
+                    c.way[row] = way = -way
 
-    def _come_and_go(self) -> None:
+    def _come_and_go(self, lane: Any, crossing: Sequence[int]) -> None:
         self._turn_back()
         c = self.crowd
-        c.timer[:] = np.maximum(c.timer - DT, 0.0)
+        c.timer -= DT
+        c.timer[c.timer < 0.0] = 0.0
         low, high = float(self.road.s[0]) + 3.0, float(self.road.s[-1]) - 3.0
-        driving = (c.visible != 0) & ((c.mode == LANE) | (c.mode == CROSS))
-        off = np.where(c.mode == LANE, np.where(c.way > 0, c.p > high, c.p < low), c.p > END - 1.0)
-        for row in np.flatnonzero(driving & off):
-            c.visible[row], c.timer[row] = 0, max(float(c.pause[row]), 0.0)
-        waiting = (c.visible == 0) & (c.pause >= 0.0) & (c.timer <= 0.0)
-        for row in np.flatnonzero(waiting):
-            self._come(int(row), low, high)
+        p = c.p[lane]
+        for row in lane[(p > high) | (p < low)].tolist():
+            if (c.p[row] > high) if c.way[row] > 0 else (c.p[row] < low):
+                self._go(row)
+        for row in crossing:
+            if c.mode[row] == CROSS and c.p[row] > END - 1.0:
+                self._go(row)
+        for row in (c.visible == 0).nonzero()[0].tolist():
+            if c.pause[row] >= 0.0 and c.timer[row] <= 0.0:
+                self._come(row, low, high)
+
+    def _go(self, row: int) -> None:
+        """Leave the world for a while."""
+        self.crowd.visible[row], self.crowd.timer[row] = 0, max(float(self.crowd.pause[row]), 0.0)
 
     def _come(self, row: int, low: float, high: float) -> None:
         """Enter again where the actor first came from, out of the ego's sight and not on top of anybody."""
         c, member = self.crowd, self.crowd.members[row]
         crossing = member.mode == CROSS
         p = START if crossing else low if member.way > 0 else high
+        if not crossing and abs(c.s.item(0) - p) < _UNSEEN:
+            return
         same = (c.visible != 0) & (c.mode == member.mode) & (np.abs(c.p - p) < 20.0)
         same &= (c.path == member.path) if crossing else (np.abs(c.q - member.q) < 2.0)
-        if same.any() or (not crossing and abs(float(c.s[0]) - p) < _UNSEEN):
+        if same.any():
             return
         c.mode[row], c.path[row], c.way[row], c.visible[row] = member.mode, member.path, member.way, 1
         c.p[row], c.q[row], c.goal[row], c.v[row], c.slide[row] = p, member.q, member.q, 0.8 * member.cruise, 0.0
         c.s[row], c.d[row] = (self.paths[member.path].s[0], 1000.0) if crossing else (p, member.q)
 
 
+def _arrives(junction: Junction, s: float, way: int, speed: float) -> bool:
+    """Whether somebody on the route is in the junction, or will be within moments."""
+    reach = speed * _SOON + 3.0 if speed > 0.5 else 0.0
+    return junction.enter - (reach if way > 0 else 0.0) < s < junction.leave + (reach if way < 0 else 0.0)
+
+
 def _idm(v: Any, wish: Any, gap: Any, leader: Any) -> Any:
     """The Intelligent Driver Model's acceleration, m/s2, between the hardest braking and the pull."""
     ratio = v / np.maximum(wish, 0.1)
     square = ratio * ratio
-    closing = np.maximum(v * _HEADWAY + v * (v - leader) * (0.5 / np.sqrt(_PULL * _COMFORT)), 0.0)
-    near = (_JAM + closing) / np.maximum(gap, 0.2)
-    free = np.where(ratio > 1.0, -0.8 * np.minimum(square - 1.0, 4.0), _PULL * (1.0 - square * square))
-    wanted = np.where(gap < 0.2, -_HARDEST, free - _PULL * near * near)
-    return np.minimum(np.maximum(wanted, -_HARDEST), _PULL)
+    near = (_JAM + np.maximum(v * _HEADWAY + v * (v - leader) * _EASE, 0.0)) / np.maximum(gap, 0.2)
+    wanted = _PULL * (1.0 - square * square)
+    fast = ratio > 1.0
+    if fast.any():
+        wanted[fast] = -0.8 * np.minimum(square[fast] - 1.0, 4.0)
+    wanted -= _PULL * near * near
+    wanted[gap < 0.2] = -_HARDEST
+    return np.minimum(np.maximum(wanted, -_HARDEST, out=wanted), _PULL, out=wanted)
+
+
+def _idm_of_one(v: float, wish: float, gap: float, leader: float) -> float:
+    """The same for one."""
+    if gap < 0.2:
+        return -_HARDEST
+    ratio = v / max(wish, 0.1)
+    square = ratio * ratio
+    near = (_JAM + max(v * _HEADWAY + v * (v - leader) * _EASE, 0.0)) / gap
+    free = -0.8 * min(square - 1.0, 4.0) if ratio > 1.0 else _PULL * (1.0 - square * square)
+    return min(max(free - _PULL * near * near, -_HARDEST), _PULL)
 
 
 def _pace(road: Road, way: int) -> Any:
