@@ -16,6 +16,7 @@ import click
 
 from .client import Client
 from .demo import Plan, run
+from .durations import Seconds
 from .errors import B2DError, FarmError, NoBroker
 from .local import LocalFarm
 from .protocol import DEFAULT_ENDPOINT
@@ -68,7 +69,7 @@ def main(debug: bool) -> None:
 @click.option(
     "--bind", envvar="B2D_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True, help="Where the broker listens; also $B2D_ENDPOINT."
 )
-@click.option("--heartbeat", type=click.FloatRange(0.05, 60.0), default=1.0, show_default=True, help="Seconds between heartbeats.")
+@click.option("--heartbeat", type=Seconds(0.05, 60.0), default=1.0, show_default=True, help="Seconds between heartbeats.")
 @click.option("--message-bytes", type=click.IntRange(min=65536), help="The largest message; trainers must be told the same.")
 @click.option("--log-dir", type=click.Path(file_okay=False), help="Keep the logs there; without it they go when the farm ends.")
 def up(workers: int, bind: str, **options: Any) -> None:
@@ -119,7 +120,7 @@ def _end_as_by_ctrl_c() -> None:
 @main.command()
 @_endpoint
 @click.option("--json", "as_json", is_flag=True, help="Everything the broker knows, as JSON.")
-@click.option("--timeout", type=click.FloatRange(0.1, 600.0), default=5.0, show_default=True, help="Seconds to wait for the broker.")
+@click.option("--timeout", type=Seconds(0.1, 600.0), default=5.0, show_default=True, help="Seconds to wait for the broker.")
 def status(endpoint: str, as_json: bool, timeout: float) -> None:
     """Show the workers of a farm, who holds them, and what waits."""
     with Client(endpoint, timeout=timeout) as client:
@@ -131,7 +132,7 @@ def status(endpoint: str, as_json: bool, timeout: float) -> None:
 @click.option(
     "--routes", type=click.Path(exists=True, dir_okay=False), help="A Bench2Drive route file; without it, the routes shipped with us."
 )
-@click.option("--route", type=int, help="The id of a route in that file; without it, the first.")
+@click.option("--route", type=click.IntRange(0, 2**63 - 1), help="The id of a route in that file; without it, the first.")
 @click.option("--workers", type=click.IntRange(1, 64), help="How many workers to start; without it, one per branch.")
 @click.option("--branches", type=click.IntRange(2, 16), default=3, show_default=True, help="How many branches: the size of GRPO's group.")
 @click.option("--steps", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many steps the group makes.")

@@ -86,7 +86,7 @@ class Client:
         message_bytes: int = MESSAGE_BYTES,
     ) -> None:
         endpoint = usual_endpoint() if endpoint is None else endpoint
-        _check_endpoint(endpoint)
+        check_endpoint(endpoint)
         self.endpoint, self.timeout, self.margin = endpoint, float(timeout), MARGIN
         self.label = label if label is not None else _label()
         self.message_bytes = message_bytes
@@ -324,7 +324,8 @@ def usual_endpoint() -> str:
     return os.environ.get("B2D_ENDPOINT") or DEFAULT_ENDPOINT
 
 
-def _check_endpoint(endpoint: object) -> None:
+def check_endpoint(endpoint: object) -> None:
+    """Raise RequestError for what is no ZeroMQ address with a port from 1 to 65535."""
     found = (
         re.match(r"(?:tcp://[^:/\s]+:(\d{1,5})|tcp://\[[^\]\s]+\]:(\d{1,5})|ipc://.+)$", endpoint) if isinstance(endpoint, str) else None
     )

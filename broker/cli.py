@@ -14,12 +14,14 @@ import click
 import zmq
 
 from b2d_zmq import protocol
+from b2d_zmq.durations import Seconds
 from b2d_zmq.version import VERSION
 
 from .core import Broker
 from .server import Server
 
 CONFIGURATION = 78  # EX_CONFIG: starting again would not help
+MOST_PORT = 65535  # ZeroMQ takes a larger number modulo 65536
 
 log = logging.getLogger("b2d.broker")
 
@@ -39,7 +41,7 @@ Exit code 0: TERM, Ctrl-C, or the parent process went away. Exit code 78: the co
 @click.command(help=_HELP, context_settings={"show_default": True, "max_content_width": 110})
 @click.option("--bind", envvar="B2D_ENDPOINT", default=protocol.DEFAULT_ENDPOINT, help="Where to listen; also $B2D_ENDPOINT.")
 @click.option("--allow-remote", is_flag=True, help="Listen where other machines can reach it, without encryption or password.")
-@click.option("--lease-ttl", type=click.FloatRange(0.2, 86400.0), default=30.0, help="Seconds that a client may be silent.")
+@click.option("--lease-ttl", type=Seconds(0.2, 86400.0), default=30.0, help="Seconds that a client may be silent.")
 @click.option("--queue", type=click.IntRange(0, 64), default=4, help="Jobs that may wait behind the running one of a lease.")
 @click.option(
     "--message-bytes", type=click.IntRange(min=65536), default=protocol.MESSAGE_BYTES, help="The largest message; the same on all sides."
@@ -78,7 +80,7 @@ def _check_bind(bind: str, allow_remote: bool) -> None:
     if bind.startswith("ipc://"):
         return
     match = re.fullmatch(r"tcp://(\[[^\]]+\]|[^:]+):(\d+|\*)", bind)
-    if match is None:
+    if match is None or (match.group(2) != "*" and int(match.group(2)) > MOST_PORT):
         _refuse(f"--bind {bind!r} is no endpoint; write tcp://ADDRESS:PORT, with * for a free port, such as {protocol.DEFAULT_ENDPOINT}")
     elif not _loopback(match.group(1).strip("[]")):
         if not allow_remote:

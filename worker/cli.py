@@ -12,6 +12,9 @@ import click
 import zmq
 
 from b2d_zmq import protocol
+from b2d_zmq.client import check_endpoint
+from b2d_zmq.durations import Seconds
+from b2d_zmq.errors import RequestError
 from b2d_zmq.version import VERSION
 from b2d_zmq.wakeup import Wakeup
 
@@ -40,8 +43,8 @@ Exit code 78: the configuration is wrong, and starting again would not help.
 @click.option("--backend", default="embedded", help="The simulator: embedded, or MODULE:CLASS of your own.")
 @click.option("--routes", type=click.Path(), help="A route file in Bench2Drive's format.  [default: the one that is shipped]")
 @click.option("--sensors", default="predecessor", help="The sensor rig: predecessor, bench2drive, state, or a JSON file.")
-@click.option("--heartbeat", type=click.FloatRange(0.02, 60.0), default=1.0, help="Seconds between signs of life.")
-@click.option("--grace", type=click.FloatRange(0.0, 3600.0), default=10.0, help="Seconds that a running job may still take after TERM.")
+@click.option("--heartbeat", type=Seconds(0.02, 60.0), default=1.0, help="Seconds between signs of life.")
+@click.option("--grace", type=Seconds(0.0, 3600.0), default=10.0, help="Seconds that a running job may still take after TERM.")
 @click.option(
     "--message-bytes", type=click.IntRange(min=65536), default=protocol.MESSAGE_BYTES, help="The largest message; the same on all sides."
 )
@@ -96,7 +99,7 @@ def _run(plan: Plan) -> int:
 
 def _connect(context: zmq.Context[zmq.Socket[bytes]], plan: Plan) -> zmq.Socket[bytes]:
     try:
+        check_endpoint(plan.endpoint)
         return connect(context, plan.endpoint, plan.worker, CONTROL_BYTES)
-    except zmq.ZMQError as error:
-        wanted = f"{plan.endpoint!r} is no endpoint such as {protocol.DEFAULT_ENDPOINT} ({error})"
-        raise click.BadParameter(wanted, param_hint="--endpoint") from None
+    except (RequestError, zmq.ZMQError) as error:
+        raise click.BadParameter(f"{plan.endpoint!r} cannot be connected to: {error}", param_hint="--endpoint") from None
