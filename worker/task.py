@@ -159,15 +159,18 @@ class Task:
     def _infractions(self, events: Events) -> List[str]:
         left_road = events.off_road and not self._off_road
         self._off_road = events.off_road
-        found = {
-            f"collision_{events.collision}": bool(events.collision),
-            "lane_invasion": events.lane_invasion,
-            "off_road": left_road,
-            "red_light": events.ran_red,
-            "stop_sign": events.ran_stop,
-            "yield_emergency_vehicle": events.yield_violation,
-        }
-        return [name for name, happened in found.items() if happened]
+        found = [f"collision_{events.collision}"] if events.collision else []
+        if events.lane_invasion:
+            found.append("lane_invasion")
+        if left_road:
+            found.append("off_road")
+        if events.ran_red:
+            found.append("red_light")
+        if events.ran_stop:
+            found.append("stop_sign")
+        if events.yield_violation:
+            found.append("yield_emergency_vehicle")
+        return found
 
     def _end(self, place: Place, events: Events) -> str:
         if events.collision:

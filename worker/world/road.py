@@ -77,8 +77,12 @@ class Road:
     def _rows(self, s: Any) -> Any:
         """The table at s, [..., 7]; beyond the ends the last piece goes on straight."""
         place = (np.asarray(s, dtype=np.float64) - self.s[0]) / SPACING
-        index = np.minimum(np.maximum(place.astype(np.int64), 0), len(self._delta) - 1)
-        return self._table[index] + (place - index)[..., None] * self._delta[index]
+        index = place.astype(np.int64)
+        index = np.minimum(np.maximum(index, 0), len(self._delta) - 1)
+        rows = self._delta.take(index, axis=0)
+        rows *= (place - index)[..., None]
+        rows += self._table.take(index, axis=0)
+        return rows
 
     def pose(self, s: Any, d: Any = 0.0) -> Tuple[Any, Any, Any, Any]:
         """World x, y, z (metres) and yaw (radians, unwrapped) of places on the road, each of the shape of ``s``."""

@@ -69,12 +69,12 @@ def parse(option: Any) -> Weather:
         raise RequestError(f"weather: {error}") from None
 
 
+_NAMES = {preset: name for name, preset in reversed(list(PRESETS.items()))}  # the first name, where two presets are alike
+
+
 def name_of(weather: Weather) -> str:
     """The preset's name, or "custom"."""
-    for name, preset in PRESETS.items():
-        if preset == weather:
-            return name
-    return "custom"
+    return _NAMES.get(weather, "custom")
 
 
 def wet(weather: Weather) -> float:

@@ -74,6 +74,7 @@ class World:
         self._stage = Stage(self.road, self.crowd, self._paths, self.expert, plot)
         self._grip = weathers.grip(weather)
         self._edges = (self.road.lanes[0].offset - self.road.lanes[0].width / 2, self.road.lanes[-1].offset + self.road.lanes[-1].width / 2)
+        self._commands = _commands(self.road)
         self._begin(plot.start_d if plot else 0.0)
 
     def _begin(self, d: float) -> None:
@@ -211,14 +212,9 @@ class World:
         x, y = self.road.pose(s, self.expert.lateral(s))[:2]
         return np.stack([x, y], axis=1)
 
-    def _commands(self) -> List[Tuple[float, float, int]]:
-        turns = [(j.enter, j.leave, _COMMANDS[j.turn]) for j in self.road.junctions]
-        changes = [(c.enter, c.leave, _CHANGE_LEFT if c.lateral < 0 else _CHANGE_RIGHT) for c in self.road.lane_changes]
-        return sorted(turns + changes)
-
     def command(self) -> int:
         """An index into ``spaces.COMMANDS``: what the route asks for within the next 25 m."""
-        for enter, leave, command in self._commands():
+        for enter, leave, command in self._commands:
             if enter - _ANNOUNCED <= self.ego.s <= leave:
                 return command
         return _FOLLOW
@@ -226,7 +222,7 @@ class World:
     @property
     def next_command_distance(self) -> float:
         """Metres to the next junction or lane change of the route; 0 within one, inf when none is left."""
-        return next((max(0.0, enter - self.ego.s) for enter, leave, _ in self._commands() if self.ego.s <= leave), math.inf)
+        return next((max(0.0, enter - self.ego.s) for enter, leave, _ in self._commands if self.ego.s <= leave), math.inf)
 
     def state(self) -> Dict[str, Any]:
         """All that ``step`` may change, as plain values and arrays; ``load`` takes it."""
@@ -290,3 +286,10 @@ class World:
         numbers += [n for part in self._stage.state() for n in part]
         told.update((np.array(numbers, "<f8") + 0.0).tobytes())
         return told.hexdigest()
+
+
+def _commands(road: roads.Road) -> List[Tuple[float, float, int]]:
+    """What the route asks for as (from s, to s, command), in order."""
+    turns = [(j.enter, j.leave, _COMMANDS[j.turn]) for j in road.junctions]
+    changes = [(c.enter, c.leave, _CHANGE_LEFT if c.lateral < 0 else _CHANGE_RIGHT) for c in road.lane_changes]
+    return sorted(turns + changes)
