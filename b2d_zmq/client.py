@@ -25,6 +25,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Type
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from . import arguments
 from .codec import decode, encode
 from .errors import B2DError, BudgetExceeded, FrameTooLarge, NoBroker, ProtocolError, RequestError, VersionMismatch, WrongMode, from_wire
 from .keepalive import KeepAlive
@@ -87,7 +88,7 @@ class Client:
     ) -> None:
         endpoint = usual_endpoint() if endpoint is None else endpoint
         check_endpoint(endpoint)
-        self.endpoint, self.timeout, self.margin = endpoint, float(timeout), MARGIN
+        self.endpoint, self.timeout, self.margin = endpoint, arguments.seconds("timeout", timeout, zero=False), MARGIN
         self.label = label if label is not None else _label()
         self.message_bytes = message_bytes
         self.token = secrets.token_hex(8)
@@ -147,15 +148,14 @@ class Client:
 
     def describe(self, profile: str = "", wait: float | None = None) -> Dict[str, Any]:
         """The description of a ready worker, waiting up to ``wait`` seconds for one; takes nothing."""
-        wait = self.timeout if wait is None else float(wait)
+        wait = self.timeout if wait is None else arguments.seconds("wait", wait)
         body = _mapping(self.ask(Kind.DESCRIBE, {"profile": profile, "wait": wait}, budget=wait + self.timeout), "DESCRIBE")
         return _mapping(body.get("description"), "DESCRIBE")
 
     def acquire(self, n: int = 1, wait: float = 0.0, profile: str = "") -> List[Lease]:
         """Leases on ``n`` workers of one profile, all or none, waiting up to ``wait`` seconds. Raises NoFreeWorker."""
-        if n < 1:
-            raise RequestError(f"at least one worker must be asked for; n is {n}")
-        asked = {"n": int(n), "wait": float(wait), "client": self.token, "label": self.label, "profile": profile}
+        n, wait = arguments.whole("n", n), arguments.seconds("wait", wait)
+        asked = {"n": n, "wait": wait, "client": self.token, "label": self.label, "profile": profile}
         body = _mapping(self.ask(Kind.ACQUIRE, asked, budget=wait + self.timeout), "ACQUIRE")
         try:
             leases = [Lease(str(x["lease"]), int(x["epoch"]), str(x["worker"]), float(x["ttl"])) for x in body["leases"]]
@@ -172,8 +172,13 @@ class Client:
             self.ask(Kind.RELEASE, {"leases": names})
 
     def close(self) -> None:
-        """Release what is still held and let go of the sockets; calling it again does nothing. Runs by itself at exit."""
-        self._close()
+        """Release what is still held and let go of the sockets; calling it again does nothing. Runs by itself at exit.
+
+        Raises WrongMode while another thread waits for an answer: closing its socket under it would crash the process.
+        """
+        if self._close.alive and self._line.pid == os.getpid():
+            with self._alone():
+                self._close()
 
     def __enter__(self) -> Client:
         return self
@@ -202,9 +207,12 @@ class Client:
             pass
         if not self._line.socket.poll(int(min(PATIENCE, self.timeout) * 1000), zmq.POLLOUT):
             log.warning("no broker answers at %s yet; waiting up to %g s (%s)", self.endpoint, self.timeout, _START)
-            if not self._line.socket.poll(int(max(0.0, self.timeout - PATIENCE) * 1000), zmq.POLLOUT):
-                raise NoBroker(f"no broker answers at {self.endpoint} (waited {self.timeout:g} s); {_START}, or check the endpoint")
-        self._line.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+            self._line.socket.poll(int(max(0.0, self.timeout - PATIENCE) * 1000), zmq.POLLOUT)
+        try:
+            self._line.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            told = f"no broker answers at {self.endpoint} (waited {self.timeout:g} s); {_START}, or check the endpoint"
+            raise NoBroker(told) from None
 
     def _turn(self, seconds: float) -> bool:
         """Wait for the next event and take it in; False when none came."""

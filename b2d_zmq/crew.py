@@ -9,11 +9,10 @@ from __future__ import annotations
 import logging
 from typing import Any, Dict, List, Mapping, Sequence
 
-import numpy as np
-
+from . import arguments
 from .client import Client
 from .env import CarlaEnv
-from .errors import B2DError, RequestError
+from .errors import B2DError
 from .session import Session, release
 
 log = logging.getLogger(__name__)
@@ -23,8 +22,7 @@ class Crew:
     """``wanted`` places, or fewer where the farms at ``endpoints`` have fewer workers; ``options`` are CarlaEnv's."""
 
     def __init__(self, endpoints: Sequence[str], wanted: int, timeout: float, options: Mapping[str, Any]) -> None:
-        if isinstance(wanted, bool) or not isinstance(wanted, (int, np.integer)) or wanted < 1:
-            raise RequestError(f"num_services must be a whole number of at least 1; got {wanted!r}")
+        wanted = arguments.whole("num_services", wanted)
         self.reserved, self.primary = False, 0
         self._options = dict(options)
         self.clients: List[Client] = []
@@ -34,7 +32,7 @@ class Crew:
                 self.clients.append(Client(endpoint, timeout=timeout))
             first = CarlaEnv(client=self.clients[0], **self._options)
             self.profile = str(first.description.get("profile", ""))
-            most = max(int(wanted), len(endpoints))
+            most = max(wanted, len(endpoints))
             workers = sum(len(client.status()["workers"]) for client in self.clients)
             if workers < most:
                 log.warning("max_branches is %d, not %d: the farm at %s has no more workers", workers, most, ", ".join(endpoints))

@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from . import arguments
 from .client import Client, Pending
 from .errors import NoEpisode, NoFreeWorker, RequestError, SnapshotMismatch, WrongMode
 from .group import BranchGroup
@@ -51,9 +52,9 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise RequestError(f"no render mode {render_mode!r}; there are 'human', 'rgb_array' and None")
-        self.render_mode, self.max_steps, self.frame_skip = render_mode, _whole("max_steps", max_steps), _whole("frame_skip", frame_skip)
-        self.reward_type, self.reward_weights = reward_type, dict(reward_weights or {})
-        self.timeout, self.wait, self.budgets = timeout, wait, budgets_with(budgets)
+        self.max_steps, self.frame_skip = arguments.whole("max_steps", max_steps), arguments.whole("frame_skip", frame_skip)
+        self.render_mode, self.reward_type, self.reward_weights = render_mode, reward_type, dict(reward_weights or {})
+        self.timeout, self.wait, self.budgets = timeout, arguments.seconds("wait", wait), budgets_with(budgets)
         self.episode_steps, self.episode_reward = 0, 0.0
         self.last_observation: Observation | None = None
         self.last_info: Dict[str, Any] = {}
@@ -67,11 +68,11 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         self.endpoint = self.client.endpoint
         try:
             self.description = self.client.describe(wait=wait)
+            self.observation_space: spaces.Space[Observation] = from_wire(self.description.get("observation_space", {}))
+            self.action_space: spaces.Box = from_wire(self.description.get("action_space", {}))  # type: ignore[assignment]
         except BaseException:
             self.close()
             raise
-        self.observation_space: spaces.Space[Observation] = from_wire(self.description.get("observation_space", {}))
-        self.action_space: spaces.Box = from_wire(self.description.get("action_space", {}))  # type: ignore[assignment]
 
     def reset(self, *, seed: int | None = None, options: Dict[str, Any] | None = None) -> Tuple[Observation, Dict[str, Any]]:
         """Begin an episode; the worker checks the options (route_id, town, weather, ...) and its errors name the known ones.
@@ -119,15 +120,17 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
     def close(self) -> None:
         """Give the lease back and let go of the farm; calling it again does nothing."""
         group, session, self._group, self._session = self._group, self._session, None, None
-        if group is not None:
-            group.discard()
         if self._window is not None:
             self._window.close()
             self._window = None
-        if self._owns_client:
-            self.client.close()
-        elif session is not None:
-            release([session])
+        try:
+            if group is not None:
+                group.discard()
+        finally:
+            if self._owns_client:
+                self.client.close()
+            elif session is not None:
+                release([session])
 
     def snapshot(self) -> Snapshot:
         """The simulator's present state with this environment's counters; changes nothing."""
@@ -150,8 +153,8 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         The leases are acquired all or none, waiting up to ``wait`` seconds; raises NoFreeWorker, and nothing has changed then. With
         ``block=False`` it returns while the branches are still being set up: call ``group.poll()`` until it gives 1.0.
         """
-        n = _whole("n", n)
-        workers = n if workers is None else _whole("workers", workers)
+        n = arguments.whole("n", n)
+        workers = n if workers is None else arguments.whole("workers", workers)
         if workers > n:
             raise RequestError(f"{workers} workers for {n} branches; at most one worker per branch is of use")
         snapshot = self.snapshot()
@@ -246,9 +249,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         if seed is None:
             super().reset(seed=None)
             return int(self.np_random.integers(2**31))
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
-            raise RequestError(f"a seed is a whole number from 0 to 2**63-1; got {seed!r}")
-        super().reset(seed=int(seed))
+        super().reset(seed=arguments.seed(seed))
         return int(seed)
 
     def _ready_session(self) -> Session:
@@ -300,9 +301,3 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
             known = ", ".join(list(self.snapshots)[-5:]) or "none"
             raise RequestError(f"no snapshot {snapshot_id!r} is kept in this environment; there are: {known}")
         return self.snapshots[snapshot_id]
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise RequestError(f"{name} must be a whole number of at least 1; got {value!r}")
-    return int(value)

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Sequence, Tuple, Type
 
 import numpy as np
 
+from . import arguments
 from .batch import member
 from .client import usual_endpoint
 from .crew import Crew
@@ -323,10 +324,7 @@ class GRPOCarlaEnv:
         return {"episode_steps": self.episode_steps, **info, **own, "cumulative_reward": self.cumulative_rewards[i]}
 
     def _how_many(self, wanted: int | None) -> int:
-        n = self.max_branches if wanted is None else wanted
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= self.max_branches:
-            raise RequestError(f"num_branches must be a whole number from 1 to max_branches ({self.max_branches}); got {wanted!r}")
-        return int(n)
+        return self.max_branches if wanted is None else arguments.whole("num_branches", wanted, 1, self.max_branches)
 
     def _require_single(self, call: str) -> None:
         if self.mode is ExecutionMode.BRANCHING:

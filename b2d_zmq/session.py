@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Type
 
 import numpy as np
 
+from . import arguments
 from .client import Client, Lease, Pending
 from .errors import (
     B2DError,
@@ -212,11 +213,11 @@ def release(sessions: Sequence[Session]) -> None:
 
 
 def budgets_with(changes: Mapping[str, float] | None) -> Dict[str, float]:
-    """BUDGETS with some changed; raises UnknownOption for a kind that does not exist."""
+    """BUDGETS with some changed; raises UnknownOption for a kind that does not exist, RequestError for what are no seconds."""
     unknown = sorted(set(changes or {}) - set(BUDGETS))
     if unknown:
         raise UnknownOption(f"no budget {unknown[0]!r}; there are {', '.join(BUDGETS)}")
-    return {**BUDGETS, **{name: float(seconds) for name, seconds in (changes or {}).items()}}
+    return {**BUDGETS, **{name: arguments.seconds(f"budget {name!r}", given, zero=False) for name, given in (changes or {}).items()}}
 
 
 def _outcome(body: Any) -> Outcome:

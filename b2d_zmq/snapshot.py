@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import struct
 import tempfile
 from dataclasses import dataclass
@@ -99,22 +100,33 @@ class Snapshot:
 
     @classmethod
     def load(cls, path: Union[str, Path]) -> Snapshot:
-        """Read a file that ``save`` wrote. Raises SnapshotCorrupt, or SnapshotMismatch for a newer format."""
+        """Read a file that ``save`` wrote. Raises SnapshotCorrupt, SnapshotMismatch for a newer format, OSError where there is none."""
         path = Path(path)
-        if path.stat().st_size > _FRONT.size + HEADER_BYTES + DATA_BYTES + _HASH_BYTES:
-            raise SnapshotCorrupt(f"{path}: larger than any snapshot; take a new one")
-        content = path.read_bytes()
-        if len(content) < _FRONT.size + _HASH_BYTES or not content.startswith(MAGIC):
-            raise SnapshotCorrupt(f"{path}: not a snapshot file of b2d-zmq; Snapshot.save writes such files")
-        _, version, length = _FRONT.unpack_from(content)
-        if version != FORMAT:
-            raise SnapshotMismatch(f"{path}: snapshot format {version}, this b2d-zmq reads {FORMAT}; load it with the one that wrote it")
+        content = memoryview(_read(path))
+        _, _, length = _FRONT.unpack_from(content)
         if _hash(content[:-_HASH_BYTES]) != content[-_HASH_BYTES:]:
             raise SnapshotCorrupt(f"{path}: damaged (its hash does not fit); take the snapshot again or restore a copy of the file")
         end = _FRONT.size + length
         if length > HEADER_BYTES or end > len(content) - _HASH_BYTES:
             raise SnapshotCorrupt(f"{path}: its header is longer than it may be")
-        return cls(**_header(content[_FRONT.size : end], path), data=content[end:-_HASH_BYTES])
+        return cls(**_header(bytes(content[_FRONT.size : end]), path), data=bytes(content[end:-_HASH_BYTES]))
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file that begins as a snapshot of this format and is not too large; of any other, its first few alone."""
+    told = path.stat()
+    if not stat.S_ISREG(told.st_mode):
+        raise SnapshotCorrupt(f"{path}: not a file but a folder, pipe or device; Snapshot.save writes files")
+    if told.st_size > _FRONT.size + HEADER_BYTES + DATA_BYTES + _HASH_BYTES:
+        raise SnapshotCorrupt(f"{path}: larger than any snapshot; take a new one")
+    with path.open("rb") as file:
+        front = file.read(_FRONT.size)
+        if told.st_size < _FRONT.size + _HASH_BYTES or not front.startswith(MAGIC):
+            raise SnapshotCorrupt(f"{path}: not a snapshot file of b2d-zmq; Snapshot.save writes such files")
+        _, version, _ = _FRONT.unpack(front)
+        if version != FORMAT:
+            raise SnapshotMismatch(f"{path}: snapshot format {version}, this b2d-zmq reads {FORMAT}; load it with the one that wrote it")
+        return front + file.read()
 
 
 def _header(packed: bytes, path: Path) -> Dict[str, Any]:
@@ -127,5 +139,5 @@ def _header(packed: bytes, path: Path) -> Dict[str, Any]:
     return {name: header[name] for name in _TYPES}
 
 
-def _hash(content: bytes) -> bytes:
+def _hash(content: Union[bytes, memoryview]) -> bytes:
     return hashlib.blake2b(content, digest_size=_HASH_BYTES).digest()

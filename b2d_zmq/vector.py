@@ -15,6 +15,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from . import arguments
 from .batch import gather_infos, stack
 from .client import Client, Pending
 from .errors import B2DError, NoEpisode, RequestError, WrongMode
@@ -52,13 +53,13 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         client: Client | None = None,
     ) -> None:
         self.closed = True  # until it stands, so that a failure below leaves nothing to close
-        if type(num_envs) is not int or num_envs < 1:
-            raise RequestError(f"num_envs must be a whole number of at least 1; got {num_envs!r}")
         if render_mode not in (None, "rgb_array"):
             raise RequestError(f"no render mode {render_mode!r}; a vector environment has 'rgb_array' and None")
-        self.num_envs, self.render_mode, self.frame_skip, self.wait = num_envs, render_mode, frame_skip, wait
+        self.num_envs, self.frame_skip = arguments.whole("num_envs", num_envs), arguments.whole("frame_skip", frame_skip)
+        self.render_mode, self.wait = render_mode, arguments.seconds("wait", wait)
         self.autoreset_mode = _mode(autoreset_mode)
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 20, "autoreset_mode": self.autoreset_mode}
+        max_steps = arguments.whole("max_steps", max_steps)
         self._defaults = {"max_steps": max_steps, "reward_type": reward_type, "reward_weights": dict(reward_weights or {})}
         self._budgets = budgets_with(budgets)
         self._owns_client = client is None
@@ -235,11 +236,12 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
     def _seeds(self, seed: Union[int, Sequence[int], None]) -> List[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)):
-            return [int(seed) + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise RequestError(f"{self.num_envs} seeds are wanted, one per sub-environment; got {len(seed)}")
-        return [None if one is None else int(one) for one in seed]
+        if isinstance(seed, (list, tuple, np.ndarray)):
+            if len(seed) != self.num_envs:
+                raise RequestError(f"{self.num_envs} seeds are wanted, one per sub-environment; got {len(seed)}")
+            return [None if one is None else arguments.seed(one) for one in seed]
+        first = arguments.seed(seed)
+        return [arguments.seed(first + i) for i in range(self.num_envs)]
 
     def _options(self, options: Dict[str, Any] | None) -> Tuple[np.ndarray, List[Dict[str, Any]]]:
         rest = dict(options or {})

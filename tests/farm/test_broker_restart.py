@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from bench import until
 
 from b2d_zmq.client import Client
+from b2d_zmq.env import CarlaEnv
 from b2d_zmq.errors import LeaseVoid, NoBroker
 from b2d_zmq.protocol import Kind
 
@@ -70,3 +72,20 @@ def test_an_episode_outlives_its_broker(started):
         assert next_one.epoch > lease.epoch and next_one.name != lease.name
         with pytest.raises(LeaseVoid, match="released"):
             client.send(Kind.STEP, STEP, budget=30.0, lease=lease, seq=3).result()
+
+
+def test_an_environment_whose_request_went_down_with_the_broker_can_be_reset(started):
+    first, endpoint = broker(started, "tcp://127.0.0.1:*")
+    started(str(BIN / "b2d-worker"), "--endpoint", endpoint, "--backend", "faulty:Counts", "--sensors", "state", "--heartbeat", "0.2")
+    with contextlib.closing(CarlaEnv(endpoint, wait=60.0, timeout=60.0)) as env:
+        env.reset(seed=10)
+        step = env.step([0.5, 0.0, 0.0])
+        first.send_signal(signal.SIGSTOP)
+        lost = env.begin_reset(20)  # the broker will never read it, so the host never hears of this number
+        first.kill()
+        first.wait()
+        with pytest.raises(NoBroker, match="went away"):
+            env.finish_reset(lost)
+        again(started, endpoint)
+        env.reset(seed=10)
+        assert env.step([0.5, 0.0, 0.0])[4]["digest"] == step[4]["digest"]

@@ -272,11 +272,14 @@ def test_two_threads_at_once_are_refused(played):
     other.start()
     inside.wait(10.0)
     try:
-        with pytest.raises(WrongMode, match="another thread"):
-            client.status()
+        for call in (client.status, client.close):
+            with pytest.raises(WrongMode, match="another thread"):
+                call()
     finally:
         done.set()
         other.join()
+    client.close()
+    client.close()
 
 
 def _in_child(client, queue):

@@ -141,6 +141,9 @@ def test_a_bad_reset_says_what_is_wanted(env, bad):
         {"render_mode": "ansi"},
         {"budgets": {"stepp": 1}},
         {"frame_skip": 2.0},
+        {"budgets": {"step": 0}},
+        {"wait": float("nan")},
+        {"timeout": -1},
         {"endpoint": "http://x:8080"},
     ],
 )

@@ -161,6 +161,8 @@ def test_bad_calls_say_what_is_wanted(make):
             env.step(actions)
     for call in (
         lambda: env.reset(seed=[1, 2]),
+        lambda: env.reset(seed=[1, 2.5, 3]),
+        lambda: env.reset(seed=-1),
         lambda: env.reset(options={"per_env": [{}]}),
         lambda: env.restore_snapshots(["x", None, None]),
         lambda: env.restore_snapshots([]),

@@ -117,6 +117,26 @@ def test_an_enormous_file_is_refused_unread(tmp_path):
         Snapshot.load(path)
 
 
+def test_a_large_file_of_another_kind_is_refused_by_its_first_bytes(tmp_path, monkeypatch):
+    path = tmp_path / "a.video"
+    with open(path, "wb") as file:
+        file.truncate(2 * 1024**2)
+    monkeypatch.setattr("b2d_zmq.snapshot._hash", None)  # nobody gets so far
+    with pytest.raises(SnapshotCorrupt, match="not a snapshot file"):
+        Snapshot.load(path)
+
+
+@pytest.mark.parametrize("what", ["/dev/zero", "."])
+def test_what_is_no_file_is_refused_unread(what):
+    with pytest.raises(SnapshotCorrupt, match="not a file"):
+        Snapshot.load(what)
+
+
+def test_a_file_that_is_not_there_is_the_systems_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Snapshot.load(tmp_path / "nothing")
+
+
 def test_unknown_keys_of_a_later_minor_are_ignored(tmp_path):
     path = tmp_path / "a.snapshot"
     path.write_bytes(made(fields(colour="red"), SNAPSHOT.data))
