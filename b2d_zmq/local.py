@@ -20,8 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, Dict, List, Sequence, Type
 
+from . import arguments
 from .client import Client
-from .errors import FarmError, NoBroker, RequestError
+from .errors import FarmError, NoBroker
 from .lifeline import Lifeline
 
 GRACE = 5.0  # s for a process to leave after TERM, then KILL
@@ -57,8 +58,7 @@ class LocalFarm:
         worker_command: Sequence[str] | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        if type(workers) is not int or workers < 1:
-            raise RequestError(f"a farm has at least one worker; workers is {workers!r}")
+        workers, deadline = arguments.whole("workers", workers), time.monotonic() + arguments.seconds("start_timeout", start_timeout)
         broker = list(broker_command or [_command("b2d-broker")])
         worker = list(worker_command or [_command("b2d-worker")])
         self._own_logs = log_dir is None
@@ -69,13 +69,11 @@ class LocalFarm:
         self._broker: subprocess.Popen[bytes] | None = None
         self._workers: Dict[str, subprocess.Popen[bytes]] = {}
         try:
-            deadline = time.monotonic() + start_timeout
-            heart = ["--heartbeat", str(heartbeat)]
             size = [] if message_bytes is None else ["--message-bytes", str(message_bytes)]
             where = ["--bind", endpoint or "tcp://127.0.0.1:*"]
             self.endpoint = self._start_broker([*broker, *where, "--lease-ttl", str(lease_ttl), *size], deadline)
             given = [] if routes is None else ["--routes", os.fspath(routes)]
-            rest = ["--backend", backend, "--sensors", sensors, *heart, *given, *size]
+            rest = ["--backend", backend, "--sensors", sensors, "--heartbeat", str(heartbeat), *given, *size]
             for index in range(workers):
                 self._start(f"w-{index}", [*worker, "--endpoint", self.endpoint, "--name", "w", "--index", str(index), *rest])
             self._await_free(deadline, on_progress)

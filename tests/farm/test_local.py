@@ -123,7 +123,7 @@ def test_nothing_is_left_when_the_parent_is_killed(leaves_nothing, tmp_path):
 
 
 def test_a_farm_that_cannot_start_says_why_and_leaves_nothing(leaves_nothing, tmp_path):
-    with pytest.raises(FarmError, match=r"(?s)worker w-0 left with exit code 78.*routes\.xml: no <routes> in it"):
+    with pytest.raises(FarmError, match=r"(?s)w-0 left with exit code 78.*routes\.xml: no <routes> in it"):
         LocalFarm(workers=1, backend="faulty:Misconfigured", log_dir=tmp_path / "logs")
     with pytest.raises(FarmError, match=r"cannot start /no/such/broker"):
         LocalFarm(workers=1, broker_command=["/no/such/broker"])
