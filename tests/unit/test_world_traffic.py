@@ -10,7 +10,7 @@ from driving import drive
 from roads import route_of
 
 from b2d_zmq.follower import RouteFollower
-from worker.routes import Weather
+from worker.routes import DEFAULT_FILE, Weather, find, read
 from worker.world.actors import ActorKind
 from worker.world.collision import touching
 from worker.world.crowd import LANE
@@ -51,19 +51,21 @@ def test_density_scales_the_number_of_others():
     assert numbers[0] == 1 and numbers == sorted(numbers) and 12 <= numbers[2] <= 30
 
 
-def test_traffic_waits_at_a_red_light():
-    world = world_of(LEFT, "VanillaSignalizedTurnEncounterRedLight", traffic=1.0)
-    junction = world.road.junctions[0]
-    before = world.crowd.s.copy()
-    for _ in range(600):
+def test_traffic_waits_at_a_red_light_and_goes_on_at_green():
+    route = find(read(DEFAULT_FILE), 102, None)  # its junction is far enough from the ego, which stands here, for others to come to it
+    world = World(route, 1, route.weather, 1.5)
+    junction, c = world.road.junctions[0], world.crowd
+    before, lights, waited = c.s.copy(), [], 0
+    for _ in range(900):
         world.step(0.0, 1.0, 0.0)
-        c = world.crowd
-        nose = c.s + 0.5 * c.length
-        crossed = (c.mode == LANE) & (c.way > 0) & (c.visible != 0) & (before + 0.5 * c.length < junction.enter) & (nose >= junction.enter)
-        crossed[0] = False
-        if crossed.any():
-            assert world.signals.light(0, 0, world.tick) != 0
+        red, nose = world.signals.light(0, 0, world.tick) == 0, c.s + 0.5 * c.length
+        ours = (c.mode == LANE) & (c.way > 0) & (c.visible != 0) & (np.arange(len(c.s)) > 0)
+        crossed = ours & (before + 0.5 * c.length < junction.enter) & (nose >= junction.enter)
+        lights += [red] * int(crossed.sum())
+        waited += bool(red and (ours & (nose < junction.enter) & (nose > junction.enter - 10.0) & (c.s == before)).any())
         before = c.s.copy()
+    assert len(lights) > 3 and not any(lights)
+    assert waited > 20
 
 
 def run_through(world):
