@@ -11,6 +11,7 @@ from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
+from .actors import ActorKind
 from .crossings import Path
 from .crowd import CROSS, LANE, STILL
 from .ego import LENGTH, WIDTH, Ego
@@ -19,7 +20,8 @@ from .traffic import Traffic
 SIGHT = 60.0  # metres
 _BESIDE = 0.5 * WIDTH + 0.35  # metres from the ego's middle that must be free
 _PULL = 1.5  # m/s2 that the expert counts on
-_RAMP, _CLEAR = 14.0, 4.0  # metres: how long a swerve takes, and how far before an obstacle it is complete
+_RAMP, _CLEAR = 14.0, 4.0  # metres: how long a swerve takes at least, and how far before an obstacle it is complete
+_SWERVE = 3.0  # seconds that a swerve takes at speed, so that nobody brakes for its bend
 _SWING = 0.95  # metres that an open door may reach out
 _WAIT = 15.0  # metres before an obstacle where one waits for a gap
 
@@ -54,7 +56,8 @@ class Expert:
         if offset == 0.0:
             return np.zeros_like(np.asarray(s, float))
         rise = np.clip((s - begin) / max(full - begin, 1.0), 0.0, 1.0)
-        fall = np.clip((until + _CLEAR + _RAMP - s) / _RAMP, 0.0, 1.0)
+        ramp = self._ramp_back()
+        fall = np.clip((until + _CLEAR + ramp - s) / ramp, 0.0, 1.0)
         part = np.minimum(rise, fall)
         return offset * part * part * (3.0 - 2.0 * part)
 
@@ -64,14 +67,25 @@ class Expert:
         if offset == 0.0:
             return 0.0
         rise = min(max((s - begin) / max(full - begin, 1.0), 0.0), 1.0)
-        fall = min(max((until + _CLEAR + _RAMP - s) / _RAMP, 0.0), 1.0)
+        ramp = self._ramp_back()
+        fall = min(max((until + _CLEAR + ramp - s) / ramp, 0.0), 1.0)
         part = min(rise, fall)
         return offset * part * part * (3.0 - 2.0 * part)
 
-    def request(self, offset: float, s: float, until: float) -> None:
-        """Drive beside the line from s on, as a driver does who makes room."""
+    def request(self, offset: float, s: float, until: float, speed: float) -> None:
+        """Drive beside the line from s on, as a driver does who makes room at that speed."""
         if self.detour[0] == 0.0:
-            self.detour = [offset, s + 2.0, s + 2.0 + _RAMP, until]
+            self.detour = [offset, s + 2.0, s + 2.0 + self._ramp(offset, speed), until]
+
+    def _ramp(self, offset: float, speed: float) -> float:
+        """Metres of a swerve: gentle between lanes of one way, short where the oncoming ones are borrowed."""
+        same_way = any(abs(offset - lane) < 0.1 for lane in self.traffic.lanes[1])
+        return max(_RAMP, _SWERVE * speed) if same_way else _RAMP
+
+    def _ramp_back(self) -> float:
+        """Metres of the way back: as long as the way out was."""
+        _, begin, full, _ = self.detour
+        return max(full - begin, _RAMP)
 
     def plan(self, ego: Ego) -> None:
         """Begin, keep or end a detour round what stands in the lane."""
@@ -84,20 +98,22 @@ class Expert:
             return
         c, m = self.crowd, self.motion
         first, last = float((c.s - m.half_s)[found].min()), float((c.s + m.half_s)[found].max())
-        nose = ego.s + 0.5 * LENGTH
-        if first - nose > max(24.0, 2.5 * ego.speed):
+        gap, near = first - ego.s - 0.5 * LENGTH, max(24.0, 2.5 * ego.speed)
+        if gap > max(near, _CLEAR + _SWERVE * ego.speed):
             return
         for offset in self._ways_round(found):
-            if self.free(offset, ego, last):
-                begin = max(ego.s + 1.0, first - _CLEAR - _RAMP)
+            ramp = self._ramp(offset, ego.speed)
+            if gap <= max(near, _CLEAR + ramp) and self.free(offset, ego, last):
+                begin = max(ego.s + 1.0, first - _CLEAR - ramp)
                 self.detour = [offset, begin, max(begin + 5.0, first - _CLEAR), last]
                 return
-        self.wait = first - _WAIT
+        if gap <= near:
+            self.wait = first - _WAIT
 
     def _come_back(self, ego: Ego) -> None:
         """End the detour behind the obstacle, and not before the ego's own lane is free."""
         offset, _, _, until = self.detour
-        if ego.s > until + _CLEAR + _RAMP:
+        if ego.s > until + _CLEAR + self._ramp_back():
             self.detour = [0.0, 0.0, 0.0, 0.0]
         elif until < ego.s < until + _CLEAR and abs(ego.d - offset) < 1.0 and self._lane_taken(ego, 1.0):
             self.detour[3] = ego.s
@@ -109,6 +125,13 @@ class Expert:
         own[0] = False
         ahead = c.s - ego.s
         return bool((own & (ahead > -6.0 - seconds * np.maximum(c.v - ego.speed, 0.0)) & (ahead < 9.0)).any())
+
+    def _met(self, ego: Ego, seconds: float) -> bool:
+        """Somebody comes towards the ego in the next lane and is beside it within so many seconds."""
+        c = self.crowd
+        ahead = c.s - ego.s
+        oncoming = (c.mode == LANE) & (c.visible != 0) & (c.way < 0) & (c.kind <= ActorKind.BICYCLE) & (np.abs(c.d) < 5.0)
+        return bool((oncoming & (ahead > -4.0) & (ahead < 8.0 + seconds * c.v)).any())
 
     def _blockers(self, ego: Ego) -> List[int]:
         """Standing things in the ego's lane ahead, the first and those close behind it."""
@@ -156,7 +179,7 @@ class Expert:
             ~oncoming
             & (np.abs(goal - offset) < np.abs(goal - ego.d))
             & (ahead <= 0.0)
-            & (ahead + 7.0 + 3.0 * np.maximum(c.v - ego.speed, 0.0) > 0.0)
+            & (ahead + m.half_s + 0.5 * LENGTH + 2.0 + 0.3 * c.v + 3.0 * np.maximum(c.v - ego.speed, 0.0) > 0.0)
         )
         beside = ~oncoming & (ahead > 0.0) & (ahead < np.where(c.v > 3.0, 9.0, until - ego.s + 6.0))
         return not bool((strip & (meets | behind | beside)).any())
@@ -207,8 +230,8 @@ class Expert:
         nose, stop = ego.s + 0.5 * LENGTH, math.inf
         if self.wait < math.inf:
             stop = max(self.wait - nose, 0.0)
-        if self.detour[0] == 0.0 and abs(ego.d) > 1.9 and ego.speed < 1.0 and self._lane_taken(ego, 3.5):
-            stop = 0.0  # about to pull out into the traffic of the lane
+        if self.detour[0] == 0.0 and abs(ego.d) > 1.9 and ego.speed < 1.0 and (self._lane_taken(ego, 3.5) or self._met(ego, 3.5)):
+            stop = 0.0  # about to pull out into the traffic of the lane, and to swing close to the oncoming one
         for index, junction in enumerate(self.signals.junctions):
             gap = junction.enter - nose
             if -0.3 < gap < SIGHT and (self.signals.must_stop(index, gap, ego.speed, tick) or self._must_yield(index, gap, ego, tick)):

@@ -48,12 +48,13 @@ def populate(cast: Cast, road: Road, paths: Sequence[Path], density: float, wish
 def _spots(cast: Cast, road: Road, clear: Tuple[float, float]) -> List[Tuple[int, float, float]]:
     """Places for vehicles as (way, offset, s), each lane on its own raster."""
     spots = []
+    behind = max(_APART, 0.15 * road.speed_limit**2)  # metres: whoever comes up from behind can brake for an ego that starts from rest
     for way in (1, -1):
         for offset in usable_lanes(road, way):
             s = -MARGIN + 10.0 + cast.rng.uniform(0.0, _APART)
             while s < road.length + MARGIN - 10.0:
                 own = abs(offset) < 0.1 and way > 0
-                if not (own and (-_APART < s < 18.0 or clear[0] < s < clear[1])) and not _in_junction(road, s):
+                if not (own and (-behind < s < 18.0 or clear[0] < s < clear[1])) and not _in_junction(road, s):
                     spots.append((way, offset, s))
                 s += _APART * cast.rng.uniform(1.0, 2.2)
     return spots

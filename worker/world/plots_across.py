@@ -99,7 +99,7 @@ class Invader(Plot):
         ]
 
     def start(self, stage: Stage) -> None:
-        stage.expert.request(0.75, stage.ego.s + 4.0, self.at + 70.0)
+        stage.expert.request(0.75, stage.ego.s + 4.0, self.at + 70.0, 0.0)
         for row in self.rows:
             stage.crowd.visible[row], stage.crowd.v[row] = 1, stage.crowd.cruise[row]
 
@@ -208,7 +208,7 @@ class Emergency(Plot):
         c = stage.crowd
         behind = stage.ego.s - float(c.s[self.row])
         if behind > 0.0 and stage.expert.free(self.aside, stage.ego, stage.ego.s + 5.0):
-            stage.expert.request(self.aside, stage.ego.s, stage.ego.s + 500.0)
+            stage.expert.request(self.aside, stage.ego.s, stage.ego.s + 500.0, stage.ego.speed)
         if 0.0 < behind < 16.0 and abs(stage.ego.d - c.d[self.row]) < 1.8:
             before, stage.memory[0] = stage.memory[0], stage.memory[0] + DT
             stage.yield_violation = before < self._PATIENCE <= stage.memory[0]

@@ -91,7 +91,9 @@ class Traffic:
         inside = np.abs(d - d[rows, None]) < half[:, None] + m.half_d + _SIDE
         inside &= ahead > 0.0
         inside &= seen
-        for row in ((c.goal != d) & (c.mode == LANE) & seen).nonzero()[0].tolist():
+        moving = (c.goal != d) & (c.mode == LANE)
+        moving[0] = c.goal[0] != d[0]
+        for row in (moving & seen).nonzero()[0].tolist():
             goal = c.goal[row]
             inside[:, row] |= (np.abs(goal - d[rows]) < half + m.half_d[row] + _SIDE) & (ahead[:, row] > 0.0)
         for index in (c.goal[rows] != d[rows]).nonzero()[0].tolist():

@@ -37,6 +37,7 @@ _GRID = 2.0**20
 _GRASS_GRIP, _GRASS_DRAG = 0.55, 2.0  # share of the friction; m/s2
 _COMMANDS = {"left": 0, "right": 1, "straight": 2}
 _FOLLOW, _CHANGE_LEFT, _CHANGE_RIGHT = 3, 4, 5
+_DRIFT = 0.3  # m/s across the road that others take for a lane change
 _ANNOUNCED = 25.0  # metres before a junction or lane change at which the route's command changes
 
 
@@ -115,9 +116,11 @@ class World:
         self.ego = view(self._car, snap(z), s, d)
 
     def _seat(self) -> None:
-        """The ego as the first row of the crowd."""
+        """The ego as the first row of the crowd; others take it to be going where its drift leads within a second."""
         c = self.crowd
-        c.s[0], c.d[0], c.p[0], c.q[0], c.goal[0] = self.ego.s, self.ego.d, self.ego.s, self.ego.d, self.ego.d
+        drift = self.ego.speed * math.sin(self.heading_error)
+        goal = self.ego.d + drift if abs(drift) > _DRIFT else self.ego.d
+        c.s[0], c.d[0], c.p[0], c.q[0], c.goal[0] = self.ego.s, self.ego.d, self.ego.s, self.ego.d, goal
         c.v[0] = self.ego.speed
 
     def _settle(self) -> None:
