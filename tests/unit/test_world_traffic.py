@@ -46,6 +46,42 @@ def test_vehicles_of_a_lane_never_drive_into_each_other_nor_into_a_standing_ego(
     assert len(world.actors) > 12
 
 
+@pytest.mark.parametrize("seed", [1, 15, 35])  # in the last two somebody would come from close behind
+def test_a_highways_traffic_can_brake_for_an_ego_that_starts_from_rest(seed):
+    route = route_of([(2.0 * n, 0.0) for n in range(68)], "HighwayExit", town="Town12")
+    world = World(route, seed, Weather(), 1.0)
+    assert world.road.speed_limit > 20.0
+    assert not any(world.step(0.0, 1.0, 0.0).collision for _ in range(200))
+
+
+def alone_beside(world, behind, speed):
+    """Leave one vehicle in the world: in the lane to the left of the ego's, that many metres behind it. Its row."""
+    c = world.crowd
+    row = int(np.flatnonzero((c.mode == LANE) & (c.kind == ActorKind.CAR) & (c.way > 0))[0])
+    c.visible[1:], c.pause[1:] = 0, -1.0
+    c.visible[row] = 1
+    c.s[row] = c.p[row] = world.ego.s - behind
+    c.d[row] = c.q[row] = c.goal[row] = -3.75
+    c.v[row] = c.cruise[row] = speed
+    return row
+
+
+@pytest.mark.parametrize("steer, brakes", [(-0.08, True), (0.0, False)])
+def test_the_next_lanes_driver_brakes_for_an_ego_that_drifts_over(steer, brakes):
+    route = route_of([(2.0 * n, 0.0) for n in range(128)], "", town="Town13")
+    world = World(route, 1, Weather(), 1.0)
+    world.crowd.visible[1:], world.crowd.pause[1:] = 0, -1.0
+    while world.ego.speed < 12.0:
+        world.step(0.8, 0.0, 0.0)
+    row = alone_beside(world, 12.0, world.ego.speed)
+    slowest = 0.0
+    for _ in range(16):
+        world.step(0.2, 0.0, steer)
+        slowest = min(slowest, float(world.crowd.acceleration[row]))
+    assert abs(world.ego.d) < 0.8  # still well within its own lane
+    assert (slowest < -1.0) is brakes
+
+
 def test_density_scales_the_number_of_others():
     numbers = [len(world_of(STRAIGHT, traffic=density).actors) for density in (0.0, 0.5, 1.0, 2.0)]
     assert numbers[0] == 1 and numbers == sorted(numbers) and 12 <= numbers[2] <= 30
