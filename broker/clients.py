@@ -18,6 +18,7 @@ from .bodies import Body
 from .table import Table, Worker, log
 
 PROBE = 5.0  # seconds between the notices by which the broker finds that a waiting client is gone
+MOMENT = 2.0  # seconds that even who will not wait waits for workers that are just being released: their hosts answer in milliseconds
 ANSWERS_KEPT = 1024  # answers to ACQUIRE, in case the request comes again
 
 Key = Tuple[bytes, int]  # identity and request number
@@ -151,6 +152,9 @@ class Clients:
         self.serve(now)
         if key not in self.waiting:
             return
+        alone = len(self.waiting) == 1
+        if wanted.until <= now and alone and self._choose(wanted, set(), ("free", "releasing")):
+            wanted.until = now + MOMENT
         if wanted.until <= now:
             self._leave(key)
             self._none_free(key, wanted, now)
@@ -175,11 +179,11 @@ class Clients:
         del self.waiting[key]
         self._table.changed = True
 
-    def _choose(self, wanted: Waiting, reserved: Set[str]) -> List[Worker] | None:
+    def _choose(self, wanted: Waiting, reserved: Set[str], states: Sequence[str] = ("free",)) -> List[Worker] | None:
         """``n`` free workers of one profile, of the one with most free if any will do; None if there are not so many."""
         free: Dict[str, List[Worker]] = {}
         for worker in self._table.workers.values():
-            if worker.state == "free" and worker.profile not in reserved and wanted.profile in ("", worker.profile):
+            if worker.state in states and worker.profile not in reserved and wanted.profile in ("", worker.profile):
                 free.setdefault(worker.profile, []).append(worker)
         most = max(free.values(), key=len, default=[])
         return most[: wanted.n] if len(most) >= wanted.n else None

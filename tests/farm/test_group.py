@@ -155,6 +155,13 @@ def test_losers_are_released_and_can_be_had_again(env, farm):
         two.reset(seed=1)
 
 
+def test_a_group_after_the_other_never_lacks_the_workers_just_released(env):
+    env.reset(seed=1)
+    for i in range(40):
+        with env.fork(3) as group:  # without a wait
+            group.select(i % 3)
+
+
 def test_close_without_a_choice_returns_to_the_snapshot(env):
     before = env.last_info
     group = fork(env)

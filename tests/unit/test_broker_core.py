@@ -37,10 +37,24 @@ def test_grant_jobs_release_and_the_next_grant(bench):
     bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"], "nonsense"]}, request=3)
     assert bench.answer(b"c")[2] == {"released": [lease["lease"]]}
     assert bench.answer(b"w/h1")[0] is Kind.REVOKE
-    assert refusal(bench.acquire(request=4))[0] == ErrorCode.NO_FREE_WORKER  # not before the host has let go
+    assert bench.acquire(request=4)[0] is None  # not before the host has let go
     bench.say(b"w/h1", Kind.RELEASED, lease=lease["lease"], epoch=lease["epoch"])
-    (second,) = leases_of(bench.acquire(request=5))
+    (second,) = leases_of(bench.answer(b"c"))
     assert second["epoch"] > lease["epoch"] and second["lease"] != lease["lease"]
+
+
+def test_who_will_not_wait_waits_a_moment_for_workers_that_are_being_released_and_for_no_others(bench):
+    bench.worker(b"w")
+    (lease,) = leases_of(bench.acquire())
+    bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"]]}, request=2)
+    assert refusal(bench.acquire(b"large", n=2))[0] == ErrorCode.NO_FREE_WORKER
+    assert refusal(bench.acquire(b"other", profile="q"))[0] == ErrorCode.NO_FREE_WORKER
+    assert bench.acquire(b"d")[0] is None
+    bench.wait(1, [b"w"])
+    assert bench.answer(b"d")[0] is None
+    bench.wait(1, [b"w"])
+    code, text = refusal(bench.answer(b"d"))
+    assert code == ErrorCode.NO_FREE_WORKER and "1 releasing" in text and "waited 2.0 s" in text
 
 
 def test_bodies_and_headers_of_jobs_pass_through_untouched(bench):
