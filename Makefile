@@ -19,7 +19,7 @@ demo: .venv/installed  ## a group of branches on a route, with pictures, in demo
 
 test: .venv/installed $(OTHERS:%=.venv-%/installed)  ## the suite, on the oldest, the default and the newest Python
 	@for v in $(filter-out $(OTHERS),$(filter-out $(DEFAULT_VERSION),$(OLDEST) $(NEWEST))); do echo "Python $$v is not on this machine: not tested on it"; done
-	B2D_OTHER_PYTHONS=$(OTHER_PYTHONS) .venv/bin/python $(PYTEST)
+	B2D_OTHER_PYTHONS='$(OTHER_PYTHONS)' .venv/bin/python $(PYTEST)
 	@set -e; for v in $(OTHERS); do echo "== Python $$v"; .venv-$$v/bin/python $(PYTEST); done
 
 check: .venv/installed  ## style, types
