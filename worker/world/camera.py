@@ -14,11 +14,12 @@ import numpy as np
 from ..rig import Camera
 from ..routes import Weather
 from . import air as light
-from . import ground, layout, scenery, sky, solids
+from . import drawing, ground, layout, scenery, sky, solids
 from .casts import signals_of, vehicles_of
 from .lens import Lens, lens, project
 from .road import Road
 from .shade import cast
+from .sight import Sight
 
 __all__ = ["Painter", "project"]
 
@@ -57,21 +58,25 @@ class Painter:
         image = _canvas(camera, out)
         view = self._view(camera)
         ego = world.ego
-        sight = solids.Sight(view.glass, self._air, float(ego.x), float(ego.y), float(ego.yaw))
-        things = [faces for faces in (vehicles_of(world, sight), self._signs(world)) if faces is not None]
-        self._background(image, view, sight, world)
-        solids.draw(image, sight, [self.scenery, *things])
+        actors, tick = world.actors, int(world.tick)
+        sight = Sight(view.glass, self._air, float(ego.x), float(ego.y), float(ego.yaw))
+        things, signs = vehicles_of(actors, sight, tick), self._signs(world.signals)
+        seen = [solids.standing(sight, faces) for faces in (self.scenery, signs) if faces is not None]
+        if things is not None:
+            seen.append(solids.moving(sight, things))
+        self._background(image, view, sight, actors)
+        drawing.draw(image, sight, seen, self.scenery.walls)
         if self._air.rain > 0.02:
-            self._drizzle(image, int(world.tick), camera)
+            self._drizzle(image, tick, camera)
         return image
 
-    def _background(self, image: Any, view: _View, sight: solids.Sight, world: Any) -> None:
+    def _background(self, image: Any, view: _View, sight: Sight, actors: Any) -> None:
         """Sky, ground, light, haze and shadows."""
         top, bottom = view.glass.ground_rows
         land = image[top:bottom]
         if bottom > top:
             self._ground.paint(view.bands, sight, land)
-            gain = cast(view.gain, sight, world.actors, top)
+            gain = cast(view.gain, sight, actors, top)
             cv2.multiply(land, gain, dst=land, scale=1 / light.UNIT)
             cv2.add(land, view.added, dst=land)
         top, bottom = view.glass.sky_rows
@@ -84,12 +89,11 @@ class Painter:
             self._sky.paint(view.sky, sight.yaw, heaven)
             cv2.copyTo(heaven, view.sky_only, image[top:bottom])
 
-    def _signs(self, world: Any) -> Any:
+    def _signs(self, signals: Any) -> Any:
         """The faces of the signals; they move never and change seldom, so the last ones are kept."""
-        signals = world.signals
         key = b"/".join(np.asarray(column).tobytes() for column in (signals.x, signals.y, signals.yaw, signals.kind, signals.state))
         if self._shown[0] != key:
-            self._shown = (key, signals_of(world, self._air))
+            self._shown = (key, signals_of(signals, self._air))
         return self._shown[1]
 
     def _view(self, camera: Camera) -> _View:

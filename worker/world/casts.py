@@ -11,7 +11,8 @@ from .actors import ActorKind, Lights
 from .air import Air
 from .shapes import COLORS, OCTAGON, SHAPES, STRIDES, Builder, Shape
 from .shapes import Material as M
-from .solids import HALO, Faces, Sight, Things, put
+from .sight import Sight
+from .solids import HALO, Faces, Things, put
 
 _LAMPS = (
     # flag, material, colour when on
@@ -24,24 +25,22 @@ _LAMPS = (
 _LIT = {0: (M.RED_LAMP, (255, 40, 30)), 1: (M.ORANGE, (255, 196, 40)), 2: (M.LEFT, (60, 255, 130))}
 
 
-def vehicles_of(world: Any, sight: Sight) -> Faces | None:
-    """The faces of the actors that may be in the picture, or None; row 0 is the ego and is never drawn."""
-    actors = world.actors
+def vehicles_of(actors: Any, sight: Sight, tick: int) -> Things | None:
+    """The actors that may be in the picture, or None; row 0 is the ego and is never drawn."""
     places = np.stack([actors.x, actors.y, np.hypot(actors.length, actors.width) / 2 + 1.2], axis=1)
     near = sight.sees(places)[0] & actors.visible
     near[0] = False
     rows = np.flatnonzero(near)
     if not rows.size:
         return None
-    tick, kinds = int(world.tick), actors.kind[rows].tolist()
-    shapes = [_shape(kind, actors, row, tick) for kind, row in zip(kinds, rows.tolist())]
+    shapes = [_shape(kind, actors, row, tick) for kind, row in zip(actors.kind[rows].tolist(), rows.tolist())]
     palette = np.repeat(COLORS[None], len(rows), axis=0)
     palette[:, M.BODY] = actors.color[rows]
     palette[:, M.SHADE] = palette[:, M.BODY] * 0.72
     glow = np.zeros(palette.shape[:2], np.uint8)
     _switch(palette, glow, actors.lights[rows], tick)
     half = np.stack([actors.length[rows] / 2, actors.width[rows] / 2, actors.height[rows]], axis=1)
-    return put(Things(shapes, actors.x[rows], actors.y[rows], actors.yaw[rows], half, palette, glow), sight.air)
+    return Things(shapes, actors.x[rows], actors.y[rows], actors.yaw[rows], half, palette, glow)
 
 
 def _shape(kind: int, actors: Any, row: int, tick: int) -> Shape:
@@ -51,9 +50,9 @@ def _shape(kind: int, actors: Any, row: int, tick: int) -> Shape:
     return _opened(shape, float(actors.door[row])) if actors.door[row] > 0.01 and kind <= ActorKind.EMERGENCY else shape
 
 
-def _opened(shape: Shape, door: float) -> Shape:
+def _opened(shape: Shape, opening: float) -> Shape:
     """A vehicle with its left front door open: a panel on a hinge, seen from both sides."""
-    b, turn = Builder(), door * 1.2
+    b, turn = Builder(), opening * 1.2
     b.part = -1 if shape.split else 0
     x, y = 0.3 - 0.42 * math.cos(turn), -1.0 - 0.95 * math.sin(turn)
     panel = [(x, y, 0.18), (0.3, -1.0, 0.18), (0.3, -1.0, 0.55), (x, y, 0.55)]
@@ -63,8 +62,9 @@ def _opened(shape: Shape, door: float) -> Shape:
         b.face(corners[::-1], material)
     hole = [(-0.12, -1.008, 0.2), (0.3, -1.008, 0.2), (0.3, -1.008, 0.55), (-0.12, -1.008, 0.55)]
     b.face(hole, M.DARK)
-    with_door = [np.concatenate([getattr(part, column) for part in (shape, b.shape())]) for column in Shape._fields[:-1]]
-    return Shape._make([*with_door, shape.split])
+    door = b.shape()
+    columns = [np.concatenate([getattr(part, column) for part in (shape, door)]) for column in ("corners", "material", "tests", "side")]
+    return Shape._make([*columns, shape.split, shape.solid])
 
 
 def _switch(palette: Any, glow: Any, lights: Any, tick: int) -> None:
@@ -85,9 +85,8 @@ def _switch(palette: Any, glow: Any, lights: Any, tick: int) -> None:
     glow[siren, material] = HALO
 
 
-def signals_of(world: Any, air: Air) -> Faces | None:
+def signals_of(signals: Any, air: Air) -> Faces | None:
     """The faces of traffic lights and stop signs, or None where the route has none."""
-    signals = world.signals
     count = len(signals.x)
     if not count:
         return None

@@ -180,6 +180,7 @@ def house(size: Tuple[float, float, float], chance: random.Random, night: bool) 
     """A house with rows of windows on all sides, some of them lit at night; sizes are half lengths and a height in metres."""
     length, depth, tall = size
     b = Builder()
+    b.solid = True
     b.box(FULL, (0.0, 1.0), M.BODY)
     floors = max(2, round(tall / 3.1))
     b.box((-1.03, 1.03, -1.04, 1.04), (1.0, 1.0 + 0.4 / tall), M.SHADE, 140.0)
@@ -267,9 +268,8 @@ def shadows(faces: Faces, air: Air) -> List[Any]:
         return []
     reach = -air.sun_direction[:2] / max(0.12, float(air.sun_direction[2]))
     outlines = []
-    starts = np.flatnonzero(np.diff(np.concatenate([[-1], faces.thing])))
-    for first, after in zip(starts, [*starts[1:], len(faces.thing)]):
-        points = faces.corners[first:after].reshape(-1, 3)
+    for first, count in zip(faces.first.tolist(), faces.count.tolist()):
+        points = faces.corners[first : first + count].reshape(-1, 3)
         fallen = (points[:, :2] + reach * np.minimum(points[:, 2:3], 30.0)).astype(np.float32)
         outlines.append(cv2.convexHull(fallen)[:, 0].astype(np.float64))
     return outlines

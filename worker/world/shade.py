@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .lens import NEAR
-from .solids import SHIFT, Sight, clip, pixels
+from .sight import SHIFT, Sight, clip, pixels
 
 REACH = 60.0  # metres beyond which a shadow is not seen
 UNDER = 0.5  # what is left of the light under a vehicle
@@ -23,43 +23,40 @@ def cast(gain: Any, sight: Sight, actors: Any, top: int) -> Any:
     rows = np.flatnonzero(seen)
     if not rows.size:
         return gain
-    shaded = gain.copy()
-    feet = sight.local(_feet(actors, rows))
-    sun = sight.local(sight.air.sun_direction + (sight.x, sight.y, 0.0))
-    left = sight.air.shadow
+    shaded, left = gain.copy(), sight.air.shadow
+    feet, sun = _feet(sight, actors, rows), sight.air.sun_direction
     if float(left.min()) < 0.93:
-        fallen = feet.copy()
-        fallen[:, :, :2] -= sun[:2] / max(0.15, float(sun[2])) * np.minimum(actors.height[rows] * 0.92, 6.0)[:, None, None]
+        slant = (sun[:2] / max(0.15, float(sun[2]))) @ sight.view[:2]
+        fallen = feet - slant * np.minimum(actors.height[rows] * 0.92, 6.0)[:, None, None]
         _darken((shaded, gain), sight, np.concatenate([feet, fallen], axis=1), left, top)
     _darken((shaded, gain), sight, feet, left * UNDER, top)
     return shaded
 
 
-def _feet(actors: Any, rows: Any) -> Any:
-    """The corners [n, 4, 3] of what the actors stand on."""
-    across = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    x = across[:, 0] * actors.length[rows][:, None] / 2
-    y = across[:, 1] * actors.width[rows][:, None] / 2
-    cos, sin = np.cos(actors.yaw[rows])[:, None], np.sin(actors.yaw[rows])[:, None]
-    px, py = actors.x[rows][:, None] + x * cos - y * sin, actors.y[rows][:, None] + x * sin + y * cos
-    return np.stack([px, py, np.zeros_like(px)], axis=2)
+def _feet(sight: Sight, actors: Any, rows: Any) -> Any:
+    """The corners [n, 4, 3] of what the actors stand on, in the camera's frame."""
+    yaw, long, wide = actors.yaw[rows], actors.length[rows] / 2, actors.width[rows] / 2
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    ahead, right = np.stack([cos * long, sin * long], axis=1), np.stack([-sin * wide, cos * wide], axis=1)
+    corners = np.stack([-ahead - right, ahead - right, ahead + right, right - ahead], axis=1)
+    corners += (np.stack([actors.x[rows], actors.y[rows]], axis=1) - sight.eye[:2])[:, None, :]
+    return corners @ sight.view[:2] - sight.eye[2] * sight.view[2]
 
 
-def _darken(pictures: Tuple[Any, Any], sight: Sight, outlines: Any, left: Any, top: int) -> None:
+def _darken(pictures: Tuple[Any, Any], sight: Sight, seen: Any, left: Any, top: int) -> None:
     """Fill the hulls of ground points [n, k, 3] in the first picture with a part of the light that the second has in their middles."""
     shaded, gain = pictures
-    seen = (outlines - sight.glass.place) @ sight.glass.view.T
     near = (seen[:, :, 2] < NEAR).any(axis=1)
-    flat = pixels(sight.glass, np.where(near[:, None, None], 1.0, seen))
-    for points, behind, whole in zip(flat, near.tolist(), seen):
-        if behind:
-            points = pixels(sight.glass, clip(_around(whole)))  # noqa: PLW2901 - the same outline, cut at the near plane
-            if len(points) < 3:
-                continue
-        outline = cv2.convexHull(points)[:, 0] - (0, top << SHIFT)
-        column, row = (outline.sum(axis=0) // (len(outline) << SHIFT)).tolist()
-        light = gain[min(max(row, 0), gain.shape[0] - 1), min(max(column, 0), gain.shape[1] - 1)] * left
-        cv2.fillConvexPoly(shaded, outline, light.tolist(), cv2.LINE_AA, SHIFT)
+    flat = pixels(sight.glass, np.where(near[:, None, None], 1.0, seen) if near.any() else seen)
+    flat[:, :, 1] -= top << SHIFT
+    outlines = list(flat)
+    for row in np.flatnonzero(near).tolist():
+        outlines[row] = pixels(sight.glass, clip(_around(seen[row]))) - np.array((0, top << SHIFT), np.int32)
+    outlines = [outline for outline in outlines if len(outline)]
+    columns, rows = (np.array([outline.mean(axis=0) for outline in outlines]).reshape(-1, 2).T / (1 << SHIFT)).astype(int)
+    light = gain[np.clip(rows, 0, gain.shape[0] - 1), np.clip(columns, 0, gain.shape[1] - 1)] * left
+    for outline, color in zip(outlines, light.tolist()):
+        cv2.fillConvexPoly(shaded, cv2.convexHull(outline), color, cv2.LINE_AA, SHIFT)
 
 
 def _around(points: Any) -> Any:

@@ -80,28 +80,30 @@ COLORS = np.array(
 
 
 class Shape(NamedTuple):
-    """Columns of one shape's faces: corners [F, 4, 3], material [F], nearest and farthest distance [F] at which each is drawn.
+    """Columns of one shape's faces: corners [F, 4, 3], material [F] and tests [F, 6], and whether it is as solid as its box.
 
+    The tests are the face's normal, its product with a point of the face, and the nearest and farthest distance at which it is drawn.
     A shape of two parts one before the other has a plane between them at x = ``split``; ``side`` [F] is +1 for the faces before it, -1 for
     those behind and 0 for what lies under both, so that the part that is nearer to the camera can be drawn last.
     """
 
     corners: Any
     material: Any
-    nearest: Any
-    farthest: Any
+    tests: Any
     side: Any
     split: float
+    solid: bool
 
 
 class Builder:
-    """Collects faces into a Shape; ``part`` is the side (see Shape) of the faces to come."""
+    """Collects faces into a Shape; ``part`` is the side (see Shape) of the faces to come, ``solid`` as in Shape."""
 
     def __init__(self) -> None:
         self._corners: List[Sequence[Corner]] = []
         self._rest: List[Tuple[int, float, float, int]] = []
         self.split = 0.0
         self.part = 0
+        self.solid = False
 
     def face(self, corners: Sequence[Corner], material: int, farthest: float = FAR, nearest: float = 0.0) -> None:
         """Add one face; seen from outside its corners run so that (second - first) x (last - first) points outwards."""
@@ -156,8 +158,20 @@ class Builder:
 
     def shape(self) -> Shape:
         """The faces so far as arrays."""
-        rest = np.array(self._rest, np.float64)
-        return Shape(np.array(self._corners, np.float64), rest[:, 0].astype(np.int64), rest[:, 1], rest[:, 2], rest[:, 3], self.split)
+        rest, corners = np.array(self._rest, np.float64), np.array(self._corners, np.float64)
+        normal = _normals(corners)
+        level = np.einsum("ij,ij->i", normal, corners[:, 0])
+        tests = np.concatenate([normal, level[:, None], rest[:, 1:3]], axis=1)
+        return Shape(corners, rest[:, 0].astype(np.int64), tests, rest[:, 3], self.split, self.solid)
+
+
+def _normals(corners: Any) -> Any:
+    """Vectors [F, 3] that point out of faces [F, 4, 3]."""
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
+    across = np.empty_like(a)
+    for axis, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
+        across[:, axis] = a[:, i] * b[:, j] - a[:, j] * b[:, i]
+    return across
 
 
 def _ring(rect: Rect) -> Tuple[Tuple[float, float], ...]:
