@@ -79,11 +79,13 @@ def decode(frames: Sequence[Any]) -> Any:
 
 
 def _checked(tree: Any) -> Any:
-    """Refuse a mapping that would be read back as an array."""
+    """Refuse a mapping that would be read back as an array, or not at all."""
     if isinstance(tree, dict):
         if _FRAME_KEY in tree or b"nd" in tree:
             raise CodecError(f"the keys {_FRAME_KEY!r} and b'nd' are the codec's own")
-        for value in tree.values():
+        for key, value in tree.items():
+            if not isinstance(key, (str, bytes)):
+                raise CodecError(f"the key {key!r:.40} of a map cannot travel; keys are texts or bytes")
             _checked(value)
     elif isinstance(tree, (list, tuple)):
         for value in tree:

@@ -8,30 +8,35 @@ from __future__ import annotations
 from farmwatch import require
 
 from b2d_zmq.codec import decode, encode
-from b2d_zmq.errors import ErrorCode
+from b2d_zmq.errors import B2DError, ErrorCode, code_of
 from b2d_zmq.protocol import ANSWERS, TO_HOST, Header, Kind, Message
+from worker.ledger import Answer, Ledger
 
 TTL = 6.0  # of a lease; short, so that histories are
 
 
 class Host:
-    """A model host: the fence of rules 2 and 3, and nothing behind it."""
+    """A model host: the real ledger, and nothing behind it."""
 
     def __init__(self, world, keeper, number):
         self.world, self.keeper, self.alive = world, keeper, True
         self.identity = keeper.identity + b"/h%d" % number
-        self.lease, self.epoch, self.seq, self.client, self.label, self.cached = "", 0, 0, "", "", None
+        self.ledger = Ledger(self.identity.decode())
         self.attach()
+
+    @property
+    def lease(self):
+        return self.ledger.lease
 
     def attach(self):
         body = {
             "worker": self.keeper.identity.decode(),
             "description": {"profile": self.keeper.profile, "backend": "model"},
-            "epoch": self.epoch,
-            "seq": self.seq,
-            "lease": self.lease,
-            "client": self.client,
-            "label": self.label,
+            "epoch": self.ledger.epoch,
+            "seq": self.ledger.seq,
+            "lease": self.ledger.lease,
+            "client": self.ledger.client,
+            "label": self.ledger.label,
         }
         self.world.post(self.identity, Kind.ATTACH, body)
 
@@ -39,30 +44,26 @@ class Host:
         header = message.header
         if header.kind is Kind.WHO:
             self.attach()
-        elif header.kind is Kind.GRANT and header.epoch > self.epoch:
+        elif header.kind is Kind.GRANT and header.epoch > self.ledger.epoch:
             require(not self.lease, f"{self.identity} was granted {header.lease} while it holds {self.lease}")
             require(all(h.lease != header.lease for h in self.world.hosts()), f"{header.lease} is held by two hosts")
             body = decode(message.body)
-            self.lease, self.epoch, self.seq, self.cached = header.lease, header.epoch, 0, None
-            self.client, self.label = body["client"], body["label"]
+            self.ledger.grant(header, body["client"], body["label"])
         elif header.kind is Kind.REVOKE:
-            if (self.lease, self.epoch) == (header.lease, header.epoch):
-                self.lease = self.client = self.label = ""
+            self.ledger.revoke(header)
             self.world.post(self.identity, Kind.RELEASED, None, lease=header.lease, epoch=header.epoch)
         elif header.kind in TO_HOST:
             self.job(header)
 
     def job(self, header):
-        if not self.lease or (self.lease, self.epoch) != (header.lease, header.epoch):
-            answer = (Kind.ERROR, {"code": int(ErrorCode.LEASE_VOID), "message": "", "traceback": ""})
-        elif header.seq == self.seq and self.cached:
-            answer = self.cached
-        elif header.seq != self.seq + 1:
-            answer = (Kind.ERROR, {"code": int(ErrorCode.OUT_OF_ORDER), "message": "", "traceback": ""})
-        else:
+        try:
+            answer = self.ledger.accept(header)
+        except B2DError as error:
+            answer = Answer(Kind.ERROR, {"code": int(code_of(error)), "message": "", "traceback": ""})
+        if answer is None:
             self.world.monitor.ran(self.identity, header)
-            self.seq = header.seq
-            answer = self.cached = (Kind.REPLY, {"seq": header.seq})
+            answer = Answer(Kind.REPLY, {"seq": header.seq})
+            self.ledger.done(answer)
         self.world.post(self.identity, *answer, header=header)
 
 

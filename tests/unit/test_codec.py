@@ -99,6 +99,8 @@ class Strange:
         "\ud800",
         {"__frame__": 1, "dtype": "<f4", "shape": [1]},
         {"deep": [{b"nd": True}]},
+        {1: "a"},
+        {"deep": ({None: 1},)},
         [np.zeros(1000)] * 63,
     ],
     ids=lambda value: type(value).__name__,
