@@ -17,7 +17,7 @@ from bench import until
 
 from b2d_zmq import CarlaEnv, CarlaVectorEnv, Client, LocalFarm
 from b2d_zmq.client import usual_endpoint
-from b2d_zmq.errors import NoFreeWorker, RequestError
+from b2d_zmq.errors import FrameTooLarge, NoFreeWorker
 from b2d_zmq.protocol import DEFAULT_ENDPOINT, Kind
 
 BIN = Path(sys.executable).parent
@@ -176,6 +176,6 @@ def test_a_grant_whose_answer_nobody_heard_lapses(farm):
 def test_a_farm_of_small_messages_refuses_a_large_rollout_and_goes_on(leaves_nothing):
     with LocalFarm(workers=1, sensors="state", heartbeat=0.2, message_bytes=70_000) as farm, CarlaEnv(farm.endpoint) as env:
         env.reset(seed=1)
-        with env.fork(1) as group, pytest.raises(RequestError, match="fit"):
+        with env.fork(1) as group, pytest.raises(FrameTooLarge, match="--message-bytes"):
             group.rollout(np.zeros((1, 500, 3), np.float32), observations="all")
         assert env.step(np.zeros(3, np.float32))[4]["tick"] == 1
