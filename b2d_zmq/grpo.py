@@ -324,7 +324,7 @@ class GRPOCarlaEnv:
         return {"episode_steps": self.episode_steps, **info, **own, "cumulative_reward": self.cumulative_rewards[i]}
 
     def _how_many(self, wanted: int | None) -> int:
-        return self.max_branches if wanted is None else arguments.whole("num_branches", wanted, 1, self.max_branches)
+        return self.max_branches if wanted is None else arguments.whole("num_branches (see max_branches)", wanted, 1, self.max_branches)
 
     def _require_single(self, call: str) -> None:
         if self.mode is ExecutionMode.BRANCHING:

@@ -90,7 +90,7 @@ def test_a_keeper_imports_no_simulator():
         (["--version"], 0, "cli.py"),
         (["--help"], 0, "Examples:"),
         (["--name", "a b"], 2, "letters, digits"),
-        (["--endpoint", "nonsense"], 2, "no endpoint such as tcp://"),
+        (["--endpoint", "nonsense"], 2, "no endpoint; an endpoint is"),
         (["--heartbeat", "0"], 2, "--heartbeat"),
     ],
 )
