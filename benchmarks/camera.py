@@ -1,6 +1,7 @@
 """What one 1024x512 camera costs, beside one cv2.warpPerspective of that size: python benchmarks/camera.py [--rounds N].
 
-Both are timed in turn, so that whatever else the machine does slows both alike; the figures are medians. The roads are the package's own
+Both are timed in turn, so that whatever else the machine does slows both alike; the figures are medians, and "cpu" is the ratio of the
+processor seconds that both take on a single thread. The roads are the package's own
 routes, driven a little way along by standing traffic; each in daylight, in rain and at night.
 """
 
@@ -48,16 +49,27 @@ def scene(route: routes.Route, weather: str) -> Tuple[Callable[[], Any], float, 
     return (lambda: painter.render(world, CAMERA, out)), built, int((near & world.actors.visible).sum()) - 1
 
 
-def compare(render: Callable[[], Any], rounds: int) -> Tuple[float, float]:
+def compare(render: Callable[[], Any], rounds: int, clock: Callable[[], float] = time.perf_counter) -> Tuple[float, float]:
     """Median seconds of a warp and of a picture, taken in turn."""
     seconds: List[List[float]] = [[], []]
     both = (warp(), render)
     for _ in range(rounds):
         for measured, run in zip(seconds, both):
-            began = time.perf_counter()
+            began = clock()
             run()
-            measured.append(time.perf_counter() - began)
+            measured.append(clock() - began)
     return float(np.median(seconds[0])), float(np.median(seconds[1]))
+
+
+def processor(render: Callable[[], Any], rounds: int) -> float:
+    """How many times a warp's processor seconds a picture takes, both on one thread."""
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        warped, rendered = compare(render, rounds, time.thread_time)
+    finally:
+        cv2.setNumThreads(threads)
+    return rendered / warped
 
 
 @click.command()
@@ -67,8 +79,8 @@ def compare(render: Callable[[], Any], rounds: int) -> Tuple[float, float]:
 )
 @click.option("--most", default=4, show_default=True, help="How many of its routes.")
 def main(rounds: int, file: Path, most: int) -> None:
-    """Print a line for each scene, and the worst ratio."""
-    worst = 0.0
+    """Print a line for each scene, and the median and worst of their ratios."""
+    ratios: List[Tuple[float, float]] = []
     print(f"OpenCV {cv2.__version__}, NumPy {np.__version__}, {cv2.getNumThreads()} threads; {CAMERA.width}x{CAMERA.height}")
     for route in routes.read(file)[:most]:
         for weather in WEATHERS:
@@ -77,12 +89,13 @@ def main(rounds: int, file: Path, most: int) -> None:
             render()
             first = time.perf_counter() - began
             warped, rendered = compare(render, rounds)
-            worst = max(worst, rendered / warped)
+            ratios.append((rendered / warped, processor(render, rounds)))
             print(
                 f"route {route.id:6d} {weather:13s} {near:2d} actors near: build {built * 1e3:4.0f} ms, first {first * 1e3:4.0f} ms, "
-                f"warp {warped * 1e3:5.2f} ms, picture {rendered * 1e3:5.2f} ms, ratio {rendered / warped:4.2f}"
+                f"warp {warped * 1e3:5.2f} ms, picture {rendered * 1e3:5.2f} ms, ratio {ratios[-1][0]:4.2f}, cpu {ratios[-1][1]:4.2f}"
             )
-    print(f"worst ratio {worst:.2f}")
+    for name, figures in zip(("ratio", "cpu"), zip(*ratios)):
+        print(f"{name}: median {np.median(figures):.2f}, worst {max(figures):.2f}")
 
 
 if __name__ == "__main__":

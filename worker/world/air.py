@@ -7,6 +7,7 @@ lens: one to multiply with (light, headlights, haze) and one to add (haze, wet s
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, Tuple
 
 import cv2
@@ -90,7 +91,7 @@ def _direction(azimuth: float, altitude: float) -> np.ndarray[Any, Any]:
 
 def ground_gain(air: Air, glass: Lens) -> Tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """(to multiply by / UNIT, to add): uint8 [rows, W, 3] for the ground's rows of a lens."""
-    points, distance = glass.ground_points(glass.ground_rows, step=2)
+    points, distance = _ground(glass)
     clear = (1.0 - air.veil(distance)).astype(np.float32)[:, :, None]
     beam = air.headlights(points[:, :, 0], points[:, :, 1]).astype(np.float32)[:, :, None]
     tail = np.exp(-np.square((points[:, :, 0] + 4.5) / 2.5) - np.square(points[:, :, 1] / 1.6)).astype(np.float32)[:, :, None]
@@ -102,6 +103,12 @@ def ground_gain(air: Air, glass: Lens) -> Tuple[np.ndarray[Any, Any], np.ndarray
     added = air.haze.astype(np.float32) * (1.0 - clear) + mix(air.haze, air.zenith, 0.35).astype(np.float32) * shine
     size = (glass.width, glass.ground_rows[1] - glass.ground_rows[0])
     return _bytes(gain * (1.0 - shine), UNIT, size), _bytes(added, 255, size)
+
+
+@lru_cache(maxsize=64)
+def _ground(glass: Lens) -> Tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The ground's points and distances for every second pixel of a lens, made once."""
+    return glass.ground_points(glass.ground_rows, step=2)
 
 
 def _bytes(values: Any, unit: float, size: Tuple[int, int]) -> np.ndarray[Any, Any]:

@@ -67,15 +67,49 @@ def bands(glass: Lens) -> Tuple[Band, ...]:
     return tuple(found)
 
 
+class Outlines:
+    """Polygons [n, 2] in world metres, all their corners in one array, so that those within a window are found and scaled at once."""
+
+    def __init__(self, polygons: Sequence[Any]) -> None:
+        count = np.array([len(polygon) for polygon in polygons], np.int64)
+        self._end = np.cumsum(count)
+        self._first, self._whose = self._end - count, np.repeat(np.arange(len(count)), count)
+        self._points = np.concatenate([np.zeros((0, 2)), *polygons])
+        # The corner across a strip: corners run along one side and back along the other.
+        self._across = np.repeat(self._first + self._end - 1, count) - np.arange(len(self._points))
+        if len(count):
+            low, high = (reduce.reduceat(self._points, self._first, axis=0) for reduce in (np.minimum, np.maximum))
+            self._bounds = np.concatenate([low, high], axis=1)
+        else:
+            self._bounds = np.zeros((0, 4))
+
+    def within(self, corner: Any, far: Any, scale: float, margin: Any = None) -> List[Tuple[int, Any]]:
+        """(row, corners as fixed-point pixels int32) of the polygons that touch a window of so many pixels to the metre.
+
+        ``margin`` [N]: metres by which both long sides of a strip move inwards, as a filled polygon's smoothed edge stands half a pixel
+        outside it. A pixel's middle is a whole number.
+        """
+        inside = (self._bounds[:, :2] < far).all(axis=1) & (self._bounds[:, 2:] > corner).all(axis=1)
+        found = np.flatnonzero(inside)
+        rows = np.flatnonzero(inside[self._whose])
+        points = self._points[rows]
+        if margin is not None:
+            across = self._points[self._across[rows]] - points
+            wide = np.maximum(np.sqrt(np.einsum("ij,ij->i", across, across)), 1e-9)
+            points = points + across * np.minimum(0.45, margin[self._whose[rows]] / wide)[:, None]
+        fixed = np.rint(((points - corner) * scale - 0.5) * (1 << SHIFT)).astype(np.int32)
+        count = (self._end - self._first)[found]
+        ends = np.cumsum(count)
+        return [(row, fixed[a:b]) for row, a, b in zip(found.tolist(), (ends - count).tolist(), ends.tolist())]
+
+
 class Ground:
     """The patches of a road, and the windows painted of them so far (one for each level)."""
 
     def __init__(self, patches: Patches, shadows: Sequence[Any], shadow: Any, town_kind: str, seed: int) -> None:
-        self._polygons = patches.polygons
+        self._polygons, self._shadows = Outlines(patches.polygons), Outlines(shadows)
         self._colors = np.array(patches.colors, np.float64).reshape(-1, 3)
         self._widths = np.array(patches.widths, np.float64)
-        self._bounds = _bounds(patches.polygons)
-        self._shadows, self._shadow_bounds = list(shadows), _bounds(shadows)
         self._shadow = tuple(int(255 * part + 0.5) for part in shadow)
         self._ramp = _ramp(*TERRAIN[town_kind])
         self._noise, self._grain = _noises(seed)
@@ -111,20 +145,17 @@ class Ground:
         noise = self._uneven(level, x0, y0)
         texture = cv2.LUT(cv2.merge([noise] * 3), self._ramp)
         corner, far = np.array([x0, y0]), np.array([x0, y0]) + level.size / level.scale
-        visible = _touching(self._bounds, corner, far)
         fade = np.where(self._widths > 0, np.minimum(1.0, self._widths * level.scale / 1.3), 1.0)[:, None]
         colors = (np.array(ASPHALT) + (self._colors - ASPHALT) * fade).tolist()
-        for index in visible:
-            polygon = self._polygons[index]
-            if self._widths[index]:
-                polygon = _thinner(polygon, 0.5 / level.scale)
-            cv2.fillPoly(texture, [_fixed(polygon, corner, level.scale)], colors[index], cv2.LINE_AA, SHIFT)
+        margin = np.where(self._widths > 0, 0.5 / level.scale, 0.0)
+        for index, outline in self._polygons.within(corner, far, level.scale, margin):
+            cv2.fillPoly(texture, [outline], colors[index], cv2.LINE_AA, SHIFT)
         cv2.multiply(texture, self._mottle(level, noise, (x0, y0)), dst=texture, scale=1 / 128)
-        shaded = _touching(self._shadow_bounds, corner, far)
-        if len(shaded) and min(self._shadow) < 235:
+        shaded = self._shadows.within(corner, far, level.scale) if min(self._shadow) < 235 else []
+        if shaded:
             shade = np.full_like(texture, 255)
-            for index in shaded:
-                cv2.fillPoly(shade, [_fixed(self._shadows[index], corner, level.scale)], self._shadow, cv2.LINE_AA, SHIFT)
+            for _, outline in shaded:
+                cv2.fillPoly(shade, [outline], self._shadow, cv2.LINE_AA, SHIFT)
             cv2.multiply(texture, shade, dst=texture, scale=1 / 255)
         return texture
 
@@ -151,31 +182,6 @@ class Ground:
             grain = self._grain.take(rows, axis=0).take(columns, axis=1)
             soft = cv2.addWeighted(soft, 1.0, grain, 0.22, -0.22 * 128)
         return np.asarray(cv2.merge([soft] * 3))
-
-
-def _thinner(polygon: Any, margin: float) -> np.ndarray[Any, Any]:
-    """A line's polygon with both long sides moved inwards: the smoothed edge of a filled polygon stands half a pixel outside it."""
-    half = len(polygon) // 2
-    left, right = polygon[:half], polygon[half:][::-1]
-    across = right - left
-    across *= np.minimum(0.45, margin / np.hypot(across[:, :1], across[:, 1:]))
-    return np.concatenate([left + across, (right - across)[::-1]])
-
-
-def _fixed(polygon: Any, corner: Any, scale: float) -> np.ndarray[Any, Any]:
-    """A polygon's corners in a window's pixels, as fixed-point numbers; a pixel's middle is a whole number."""
-    return np.asarray(np.round(((polygon - corner) * scale - 0.5) * (1 << SHIFT)).astype(np.int32))
-
-
-def _bounds(polygons: Sequence[Any]) -> np.ndarray[Any, Any]:
-    if not polygons:
-        return np.zeros((0, 4))
-    return np.array([[*polygon.min(axis=0), *polygon.max(axis=0)] for polygon in polygons])
-
-
-def _touching(bounds: Any, corner: Any, far: Any) -> List[int]:
-    inside = (bounds[:, :2] < far).all(axis=1) & (bounds[:, 2:] > corner).all(axis=1)
-    return [int(index) for index in np.flatnonzero(inside)]
 
 
 def _ramp(dark: RGB, light: RGB) -> np.ndarray[Any, Any]:

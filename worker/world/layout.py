@@ -151,17 +151,20 @@ def _strip(patches: Patches, line: Spine, span: Span, band: Span, color: RGB, *,
     """A band beside a line, in pieces that overlap a little so that their smoothed ends leave no seam."""
     count = max(1, math.ceil((span[1] - span[0]) / PIECE))
     bounds = np.linspace(span[0], span[1], count + 1)
-    for a, b in zip(bounds[:-1], bounds[1:]):
-        s = np.linspace(a, min(b + 0.4, span[1]), 9)
-        patches.add(np.concatenate([line.points(s, band[0]), line.points(s[::-1], band[1])]), color, width)
+    s = bounds[:-1, None] + (np.minimum(bounds[1:] + 0.4, span[1]) - bounds[:-1])[:, None] * np.linspace(0.0, 1.0, 9)
+    _bands(patches, line, s, band, color=color, width=width)
+
+
+def _bands(patches: Patches, line: Spine, s: Any, band: Span, *, color: RGB, width: float) -> None:
+    """A polygon for each row of ``s`` [N, m], rising, between the two sides of a band."""
+    for polygon in np.concatenate([line.points(s, band[0]), line.points(s, band[1])[:, ::-1]], axis=1):
+        patches.add(polygon, color, width)
 
 
 def _dashes(patches: Patches, line: Spine, span: Span, d: float, *, color: RGB, on: float, period: float) -> None:
     width = 0.15
     starts = np.arange(math.ceil(span[0] / period) * period, span[1] - on, period)
-    for s in starts:
-        ends = np.array([s, s + on])
-        patches.add(np.concatenate([line.points(ends, d - width / 2), line.points(ends[::-1], d + width / 2)]), color, width)
+    _bands(patches, line, starts[:, None] + np.array([0.0, on]), (d - width / 2, d + width / 2), color=color, width=width)
 
 
 def _verges(patches: Patches, main: Spine, road: Road, span: Span) -> None:

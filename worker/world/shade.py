@@ -49,14 +49,15 @@ def _darken(pictures: Tuple[Any, Any], sight: Sight, seen: Any, left: Any, top: 
     near = (seen[:, :, 2] < NEAR).any(axis=1)
     flat = pixels(sight.glass, np.where(near[:, None, None], 1.0, seen) if near.any() else seen)
     flat[:, :, 1] -= top << SHIFT
-    outlines = list(flat)
+    outlines, middles = list(flat), flat.sum(axis=1) // (flat.shape[1] << SHIFT)
     for row in np.flatnonzero(near).tolist():
         outlines[row] = pixels(sight.glass, clip(_around(seen[row]))) - np.array((0, top << SHIFT), np.int32)
-    outlines = [outline for outline in outlines if len(outline)]
-    columns, rows = (np.array([outline.mean(axis=0) for outline in outlines]).reshape(-1, 2).T / (1 << SHIFT)).astype(int)
-    light = gain[np.clip(rows, 0, gain.shape[0] - 1), np.clip(columns, 0, gain.shape[1] - 1)] * left
+        middles[row] = outlines[row].mean(axis=0) / (1 << SHIFT) if len(outlines[row]) else 0
+    columns, rows = np.clip(middles, 0, (gain.shape[1] - 1, gain.shape[0] - 1)).T
+    light = gain[rows, columns] * left
     for outline, color in zip(outlines, light.tolist()):
-        cv2.fillConvexPoly(shaded, cv2.convexHull(outline), color, cv2.LINE_AA, SHIFT)
+        if len(outline):
+            cv2.fillConvexPoly(shaded, cv2.convexHull(outline), color, cv2.LINE_AA, SHIFT)
 
 
 def _around(points: Any) -> Any:

@@ -62,17 +62,20 @@ def _panorama(air: Air, seed: int) -> np.ndarray[Any, Any]:
     elevation = np.linspace(math.pi / 2, 0.0, UP // 2, dtype=np.float32)[:, None]
     azimuth = np.linspace(0.0, 2 * math.pi, AROUND // 2, endpoint=False, dtype=np.float32)[None, :]
     height = (1.0 - np.exp(-elevation * 3.2)) / (1.0 - math.exp(-math.pi / 2 * 3.2))
-    sky = mix(air.haze.astype(np.float32), air.zenith.astype(np.float32), (height * np.ones_like(azimuth))[:, :, None])
+    sky = np.repeat(mix(air.haze.astype(np.float32), air.zenith.astype(np.float32), height[:, :, None]), AROUND // 2, axis=1)
     sun = air.sun_direction.astype(np.float32)
     toward = np.cos(elevation) * (np.cos(azimuth) * sun[0] + np.sin(azimuth) * sun[1]) + np.sin(elevation) * sun[2]
-    toward = np.clip(toward, 0.0, 1.0)
-    glow = (0.30 * np.power(toward, 10) + 0.5 * np.power(toward, 120))[:, :, None] * np.clip(elevation * 12, 0, 1)[:, :, None]
-    sky += glow * air.sun.astype(np.float32) * np.float32(1.0 - 0.5 * air.dull)
-    disc = np.clip((toward - 0.99955) * 6000.0, 0.0, 1.0)[:, :, None] * float(air.sun.max() > 0.25)
-    sky = mix(sky, np.ones(3, np.float32), disc)
-    sky = _clouds(sky, air, (elevation, azimuth), toward, seed)
-    fog = 1.0 - np.exp(-air.fog * 60.0 / np.maximum(np.sin(elevation), 0.04))  # fog lies in the lowest 60 m
-    sky = mix(sky, air.haze.astype(np.float32), (fog * np.ones_like(azimuth))[:, :, None].astype(np.float32))
+    np.clip(toward, 0.0, 1.0, out=toward)
+    tenth = np.square(np.square(np.square(toward))) * np.square(toward)
+    glare = tenth * tenth * tenth
+    glow = (np.float32(0.30) * tenth + np.float32(0.5) * np.square(np.square(glare))) * np.clip(elevation * 12, 0, 1)
+    sky += glow[:, :, None] * (air.sun * (1.0 - 0.5 * air.dull)).astype(np.float32)
+    if float(air.sun.max()) > 0.25:
+        disc = np.nonzero(toward > 0.99955)
+        sky[disc] += (1.0 - sky[disc]) * np.minimum((toward[disc] - np.float32(0.99955)) * 6000, 1)[:, None]
+    _clouds(sky, air, (elevation, azimuth), glare, seed)
+    fog = 1.0 - np.exp(-np.float32(air.fog * 60.0) / np.maximum(np.sin(elevation), np.float32(0.04)))  # fog lies in the lowest 60 m
+    sky += (air.haze.astype(np.float32) - sky) * fog[:, :, None]
     sky = np.asarray(cv2.resize(np.clip(sky * 255.0 + 0.5, 0, 255).astype(np.uint8), (AROUND, UP), interpolation=cv2.INTER_LINEAR))
     if air.night > 0.5 and air.clouds < 0.7 and air.fog < 0.012:
         _stars(sky, seed)
@@ -87,26 +90,24 @@ def _horizon(sky: np.ndarray[Any, Any], air: Air) -> None:
         row[:] = np.clip(mix(row.astype(np.float64), haze, weight) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _clouds(sky: Any, air: Air, angles: Tuple[Any, Any], toward: Any, seed: int) -> Any:
-    """Clouds on a flat layer above, thicker with cloudiness, dissolved in haze towards the horizon."""
+def _clouds(sky: Any, air: Air, angles: Tuple[Any, Any], glare: Any, seed: int) -> None:
+    """Clouds on a flat layer above, thicker with cloudiness, dissolved in haze towards the horizon; ``glare`` lights up their rims."""
     elevation, azimuth = angles
     flat = 34.0 / (np.tan(np.maximum(elevation, 0.02)) + 0.16)
-    noise = _noise(seed)
-    there = cv2.remap(
-        noise,
-        ((np.cos(azimuth) * flat) % 256).astype(np.float32),
-        ((np.sin(azimuth) * flat) % 256).astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_WRAP,
-    )
-    level = mix(0.72, 0.12, air.clouds)
-    cover = np.clip((there - level) / mix(0.30, 0.42, air.clouds), 0.0, 1.0) * np.clip(air.clouds * 9.0, 0.0, 1.0)
-    cover = (cover * np.clip((elevation - 0.015) * 7.0, 0.0, 1.0))[:, :, None]
+    places = (np.mod(np.cos(azimuth) * flat, 256), np.mod(np.sin(azimuth) * flat, 256))
+    there: Any = cv2.remap(_noise(seed), places[0], places[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    there -= np.float32(mix(0.72, 0.12, air.clouds))
+    cover = np.clip(there / np.float32(mix(0.30, 0.42, air.clouds)), 0.0, 1.0)
+    cover *= np.clip((elevation - 0.015) * 7.0, 0.0, 1.0) * np.float32(min(1.0, air.clouds * 9.0))
     lit = np.minimum(1.0, air.ambient * 1.18 + air.sun * 0.42) * mix(1.0, 0.86, air.dull)
     dark = mix(lit, air.zenith, 0.35) * (1.0 - 0.22 * air.rain)
-    body = mix(lit.astype(np.float32), dark.astype(np.float32), np.clip((there[:, :, None] - level) * 1.5, 0, 1))
-    rim = (np.power(toward, 30)[:, :, None] * (1 - cover) * 0.5) * air.sun.astype(np.float32)
-    return mix(sky, np.clip(body + rim, 0, 1), cover * (0.92 - 0.5 * float(air.night)))
+    body = np.clip(there * np.float32(1.5), 0, 1)[:, :, None] * (dark - lit).astype(np.float32)
+    body += lit.astype(np.float32)
+    body += (glare * (1 - cover))[:, :, None] * (air.sun * 0.5).astype(np.float32)
+    np.clip(body, 0, 1, out=body)
+    body -= sky
+    body *= (cover * np.float32(0.92 - 0.5 * air.night))[:, :, None]
+    sky += body
 
 
 def _noise(seed: int) -> np.ndarray[Any, Any]:
