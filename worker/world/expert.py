@@ -171,10 +171,11 @@ class Expert:
         goal = np.where(c.mode == LANE, c.goal, c.d)
         strip = (c.visible != 0) & c.solid & (np.minimum(np.abs(c.d - offset), np.abs(goal - offset)) < m.half_d + _BESIDE)
         strip[0] = False
-        through = _time(until + 14.0 - ego.s, ego.speed)
+        end = until + _CLEAR + _RAMP  # where the ego is back in its own lane
+        through = max(_time(end - ego.s, ego.speed), (end - ego.s) / self.road.speed_limit)
         oncoming = (c.mode == LANE) & (c.way < 0)
         ahead = c.s - ego.s
-        meets = oncoming & (ahead > -4.0) & (c.s - np.maximum(c.v, 4.0) * (through + 1.0) < until + 8.0)
+        meets = oncoming & (ahead > -4.0) & (c.s - np.maximum(c.v, 4.0) * (through + 1.0) < end)
         behind = (
             ~oncoming
             & (np.abs(goal - offset) < np.abs(goal - ego.d))
@@ -252,7 +253,8 @@ class Expert:
             leaves = _time(path.road_zone[1] + LENGTH + 1.0 - nose, ego.speed)
             p, half = c.p.item(row), 0.5 * c.length.item(row)
             pace = max(c.v.item(row), 0.6 * c.cruise.item(row))
-            first, last = (path.zone[0] - half - p) / pace, (path.zone[1] + half - p) / pace
+            far = path.zone[1] + half - p
+            first, last = (path.zone[0] - half - p) / pace, max(far / pace, _time(far, c.v.item(row)))
             if last > max(enters - 0.8, 0.0) and first < leaves + 1.0:
                 return True
         return False
