@@ -32,6 +32,8 @@ def encode(tree: Any) -> List[Any]:
     def leaf(value: Any) -> Any:
         if isinstance(value, (np.ndarray, np.generic)):
             return _pack_array(value, arrays)
+        if isinstance(value, int):
+            raise TypeError("a whole number beyond 64 bits cannot travel")
         raise TypeError(f"{type(value).__name__} cannot travel; use plain values and numeric numpy arrays")
 
     try:
