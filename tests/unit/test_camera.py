@@ -13,7 +13,9 @@ from worker.rig import RIGS, Camera
 from worker.routes import Weather
 from worker.world.actors import ActorKind, Actors, Lights
 from worker.world.camera import Painter, project
+from worker.world.hiding import Horizon
 from worker.world.lanes import Junction, Lane
+from worker.world.lens import lens
 from worker.world.road import MARGIN, SPACING, Road
 
 CENTER, LEFT, RIGHT = RIGS["predecessor"].cameras
@@ -274,3 +276,27 @@ def test_scenery_stands_beside_the_roads_never_on_them():
         on_arm = (np.abs(places[:, :, 0] - 72.0) < 4.5) & (np.abs(places[:, :, 1]) < 100.0) & (places[:, :, 2] < 4.0)
         assert not on_road.any()
         assert kind == "highway" or not on_arm.any()
+
+
+def test_what_houses_hide_is_left_out_and_nothing_else():
+    """A town drawn without asking what houses hide differs nowhere but in the smoothed edges of what lies behind."""
+    road = straight("urban", 0.002)
+    painter, everything = Painter(road, NOON, 5), Painter(road, NOON, 5)
+    assert len(everything.scenery.walls) > 10
+    everything.scenery = everything.scenery._replace(walls=everything.scenery.walls[:0])
+    for x, yaw, camera in ((0.0, 0.0, CENTER), (30.0, 0.3, LEFT), (61.0, 2.0, CENTER), (90.0, 1.5, RIGHT)):
+        scene = world(car(x + 20.0, 0.0), car(x + 30.0, 40.0), x=x, yaw=yaw)
+        difference = np.abs(painter.render(scene, camera).astype(int) - everything.render(scene, camera)).max(axis=2)
+        assert (difference > 8).mean() < 0.0005
+
+
+def test_a_house_hides_what_is_behind_and_below_its_roof():
+    house = np.array([[[-5.0, -8.0, 20.0], [5.0, -8.0, 20.0], [5.0, -8.0, 30.0], [-5.0, -8.0, 30.0]]])
+    horizon, (row, middle) = Horizon(lens(CENTER), house), (256 * 8, 512 * 8)
+    assert horizon.hides(*(np.array([value]) for value in (middle - 80, middle + 80, row, 40.0))).all()
+    for left, right, top, depth in (
+        (middle - 80, middle + 80, row, 19.0),
+        (middle - 80, middle + 80, 100, 40.0),
+        (middle - 80, middle + 2000, row, 40.0),
+    ):
+        assert not horizon.hides(*(np.array([value]) for value in (left, right, top, depth))).any()

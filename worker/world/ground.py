@@ -114,16 +114,23 @@ class Ground:
         self._ramp = _ramp(*TERRAIN[town_kind])
         self._noise, self._grain = _noises(seed)
         self._windows: Dict[int, Tuple[Tuple[int, int], np.ndarray[Any, Any]]] = {}
+        self._sheets: Dict[Tuple[int, ...], np.ndarray[Any, Any]] = {}
 
     def paint(self, part: Sequence[Band], ego: Any, out: np.ndarray[Any, Any]) -> None:
-        """Lay the ground into ``out``, the ground rows of a picture."""
+        """Lay the ground into ``out``, the ground rows of a picture.
+
+        By way of a sheet of four channels, the last unused: OpenCV warps four in half the time that it takes for three.
+        """
+        if out.shape not in self._sheets:
+            self._sheets[out.shape] = np.empty((*out.shape[:2], 4), np.uint8)
+        sheet = self._sheets[out.shape]
         cos, sin = float(np.cos(ego.yaw)), float(np.sin(ego.yaw))
         for band in part:
             level = LEVELS[band.level]
             texture, x0, y0 = self._window(band.level, ego.x, ego.y)
             place = np.array([[cos, -sin, ego.x - x0], [sin, cos, ego.y - y0], [0, 0, 1]])
             to_texture = np.array([[level.scale, 0, -0.5], [0, level.scale, -0.5], [0, 0, 1]])
-            rows = out[band.top : band.bottom]
+            rows = sheet[band.top : band.bottom]
             cv2.warpPerspective(
                 texture,
                 to_texture @ place @ band.to_ground,
@@ -132,6 +139,7 @@ class Ground:
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REPLICATE,
             )
+        cv2.cvtColor(sheet, cv2.COLOR_RGBA2RGB, dst=out)
 
     def _window(self, index: int, x: float, y: float) -> Tuple[np.ndarray[Any, Any], float, float]:
         level = LEVELS[index]
@@ -157,7 +165,7 @@ class Ground:
             for _, outline in shaded:
                 cv2.fillPoly(shade, [outline], self._shadow, cv2.LINE_AA, SHIFT)
             cv2.multiply(texture, shade, dst=texture, scale=1 / 255)
-        return texture
+        return cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA)
 
     def _uneven(self, level: Level, x0: float, y0: float) -> np.ndarray[Any, Any]:
         """uint8 [size, size]: the world's unevenness in a window; coarse levels repeat one scaled tile."""

@@ -120,13 +120,15 @@ class Builder:
         *,
         farthest: float = FAR,
         nearest: float = 0.0,
+        covered: bool = False,
     ) -> None:
-        """Add a box whose top may be smaller than its bottom: four sides and a lid."""
+        """Add a box whose top may be smaller than its bottom: four sides and, unless something covers it, a lid."""
         low = [(x, y, z[0]) for x, y in _ring(bottom)]
         high = [(x, y, z[1]) for x, y in _ring(top)]
         for a, b in ((0, 1), (1, 2), (2, 3), (3, 0)):
             self.face((low[a], low[b], high[b], high[a]), material, farthest, nearest)
-        self.face(high, material if lid is None else lid, farthest, nearest)
+        if not covered:
+            self.face(high, material if lid is None else lid, farthest, nearest)
 
     def box(self, rect: Rect, z: Tuple[float, float], material: int, farthest: float = FAR, nearest: float = 0.0) -> None:
         """Add a plain box."""
@@ -137,10 +139,12 @@ class Builder:
         a, b = (y[0], y[1]) if x > 0 else (y[1], y[0])
         self.face(((x, a, z[0]), (x, b, z[0]), (x, b, z[1]), (x, a, z[1])), material, farthest)
 
-    def side(self, y: float, x: Tuple[float, float], z: Tuple[float, float], material: int, farthest: float = FAR) -> None:
+    def side(
+        self, y: float, x: Tuple[float, float], z: Tuple[float, float], material: int, farthest: float = FAR, *, nearest: float = 0.0
+    ) -> None:
         """Add a plate that looks to the right (y above 0) or to the left (y below 0)."""
         a, b = (x[1], x[0]) if y > 0 else (x[0], x[1])
-        self.face(((a, y, z[0]), (b, y, z[0]), (b, y, z[1]), (a, y, z[1])), material, farthest)
+        self.face(((a, y, z[0]), (b, y, z[0]), (b, y, z[1]), (a, y, z[1])), material, farthest, nearest)
 
     def disc(self, y: float, middle: Tuple[float, float], radius: Tuple[float, float], material: int, farthest: float = FAR) -> None:
         """Add an octagon that looks to the side, as three plates; middle and radius are along x and z."""
@@ -150,10 +154,12 @@ class Builder:
             self.face(corners, material, farthest)
 
     def wheels(self, places: Sequence[float], half: float, radius: float, farthest: float = 60.0) -> None:
-        """Add wheels on both sides; ``half`` is the radius along x, ``radius`` that along z."""
+        """Add wheels on both sides, plain plates when far; ``half`` is the radius along x, ``radius`` that along z."""
+        near = min(28.0, farthest)
         for y in (-1.012, 1.012):
             for x in places:
-                self.disc(y, (x, radius), (half, radius), Material.DARK, farthest)
+                self.disc(y, (x, radius), (half, radius), Material.DARK, near)
+                self.side(y, (x - 0.86 * half, x + 0.86 * half), (0.14 * radius, 1.86 * radius), Material.DARK, farthest, nearest=near)
                 self.disc(y * 1.004, (x, radius), (half * 0.55, radius * 0.55), Material.METAL, 16.0)
 
     def shape(self) -> Shape:
@@ -203,9 +209,9 @@ def _lamps(b: Builder, z: Tuple[float, float], inner: float = 0.52) -> None:
 
 def _car() -> Shape:
     b = Builder()
-    b.box((-0.95, 0.95, -0.9, 0.9), (0.07, 0.3), M.DARK)
+    b.prism((-0.95, 0.95, -0.9, 0.9), (-0.95, 0.95, -0.9, 0.9), (0.07, 0.3), M.DARK, covered=True)
     b.prism(FULL, (-0.985, 0.97, -0.95, 0.95), (0.17, 0.56), M.BODY)
-    b.prism((-0.84, 0.46, -0.93, 0.93), (-0.62, 0.14, -0.72, 0.72), (0.56, 0.97), M.GLASS, M.BODY)
+    b.prism((-0.84, 0.46, -0.93, 0.93), (-0.62, 0.14, -0.72, 0.72), (0.56, 0.97), M.GLASS, covered=True)
     b.prism((-0.62, 0.14, -0.72, 0.72), (-0.58, 0.1, -0.68, 0.68), (0.97, 1.0), M.BODY)
     for y in (-1, 1):
         b.face(_pillar(y), M.BODY, 30.0)
