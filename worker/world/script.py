@@ -6,6 +6,7 @@ the few numbers of its stage's ``memory``.
 
 from __future__ import annotations
 
+import abc
 import math
 from typing import Any, List, NamedTuple, Sequence, Tuple
 
@@ -48,7 +49,7 @@ class Scene(NamedTuple):
         return self.trigger + max(min(self.number("distance", 42.0, 25.0, 60.0), self.road.length - self.trigger - 25.0), 15.0)
 
 
-class Plot:
+class Plot(abc.ABC):
     """One scenario of a route. Subclasses say what their archetype does when it starts and in each tick until it is over."""
 
     archetype = "none"
@@ -68,15 +69,15 @@ class Plot:
         """What it asks of the background."""
         return Wishes(self.clear, self.oncoming, self.crossing)
 
-    def start(self, stage: Stage) -> None:
+    def start(self, stage: Stage) -> None:  # noqa: B027  # most have nothing to do then
         """The ego has come to the trigger."""
 
-    def wait(self, stage: Stage) -> None:
+    def wait(self, stage: Stage) -> None:  # noqa: B027  # the same
         """One tick before that."""
 
+    @abc.abstractmethod
     def run(self, stage: Stage) -> bool:
         """One tick of it; True when it is over."""
-        raise NotImplementedError
 
 
 class Stage:
