@@ -127,4 +127,4 @@ def streaks(air: Air, width: int, height: int, seed: int) -> np.ndarray[Any, Any
         x, y, long = random.randint(width), random.randint(height), random.randint(10, 46)
         cv2.line(sheet, (x, y), (x - long // 7, y + long), int(random.randint(12, 52)), 1, cv2.LINE_AA)
     tint = np.clip(0.35 + air.haze * 0.8, 0, 1)
-    return np.ascontiguousarray((sheet[:, :, None] * tint).astype(np.uint8))
+    return cv2.merge([cv2.LUT(sheet, (np.arange(256) * part).astype(np.uint8)) for part in tint])

@@ -33,7 +33,7 @@ class Level(NamedTuple):
         return round((self.cell + 2 * self.reach) * self.scale)
 
 
-LEVELS = (Level(40.0, 12.0, 8.0), Level(16.0, 36.0, 16.0), Level(6.0, 104.0, 64.0), Level(1.5, 400.0, 128.0))
+LEVELS = (Level(40.0, 12.0, 8.0), Level(16.0, 36.0, 16.0), Level(6.0, 104.0, 32.0), Level(1.5, 400.0, 128.0))
 
 TERRAIN: Dict[str, Tuple[RGB, RGB]] = {
     "urban": ((96, 104, 76), (128, 130, 100)),
@@ -115,6 +115,8 @@ class Ground:
         self._noise, self._grain = _noises(seed)
         self._windows: Dict[int, Tuple[Tuple[int, int], np.ndarray[Any, Any]]] = {}
         self._sheets: Dict[Tuple[int, ...], np.ndarray[Any, Any]] = {}
+        # What windows are painted on: kept, because memory that is new to the process costs more time than the painting.
+        self._tables = np.empty((2, max(level.size for level in LEVELS) ** 2 * 3), np.uint8)
 
     def paint(self, part: Sequence[Band], ego: Any, out: np.ndarray[Any, Any]) -> None:
         """Lay the ground into ``out``, the ground rows of a picture.
@@ -144,28 +146,32 @@ class Ground:
     def _window(self, index: int, x: float, y: float) -> Tuple[np.ndarray[Any, Any], float, float]:
         level = LEVELS[index]
         cell = (int(x // level.cell), int(y // level.cell))
-        if index not in self._windows or self._windows[index][0] != cell:
-            texture = self._paint_window(level, cell[0] * level.cell - level.reach, cell[1] * level.cell - level.reach)
-            self._windows[index] = (cell, texture)
+        held, texture = self._windows.get(index, (None, None))
+        if held != cell:
+            painted = self._paint_window(level, cell[0] * level.cell - level.reach, cell[1] * level.cell - level.reach)
+            self._windows[index] = (cell, cv2.cvtColor(painted, cv2.COLOR_RGB2RGBA, dst=texture))
         return self._windows[index][1], cell[0] * level.cell - level.reach, cell[1] * level.cell - level.reach
 
     def _paint_window(self, level: Level, x0: float, y0: float) -> np.ndarray[Any, Any]:
+        """The window uint8 [size, size, 3] whose corner is at x0, y0; on a table that the next window will be painted on."""
+        texture, table = (flat[: level.size**2 * 3].reshape(level.size, level.size, 3) for flat in self._tables)
         noise = self._uneven(level, x0, y0)
-        texture = cv2.LUT(cv2.merge([noise] * 3), self._ramp)
+        cv2.applyColorMap(noise, self._ramp, dst=texture)
         corner, far = np.array([x0, y0]), np.array([x0, y0]) + level.size / level.scale
         fade = np.where(self._widths > 0, np.minimum(1.0, self._widths * level.scale / 1.3), 1.0)[:, None]
         colors = (np.array(ASPHALT) + (self._colors - ASPHALT) * fade).tolist()
         margin = np.where(self._widths > 0, 0.5 / level.scale, 0.0)
         for index, outline in self._polygons.within(corner, far, level.scale, margin):
             cv2.fillPoly(texture, [outline], colors[index], cv2.LINE_AA, SHIFT)
-        cv2.multiply(texture, self._mottle(level, noise, (x0, y0)), dst=texture, scale=1 / 128)
+        mottle = cv2.cvtColor(self._mottle(level, noise, (x0, y0)), cv2.COLOR_GRAY2RGB, dst=table)
+        cv2.multiply(texture, mottle, dst=texture, scale=1 / 128)
         shaded = self._shadows.within(corner, far, level.scale) if min(self._shadow) < 235 else []
         if shaded:
-            shade = np.full_like(texture, 255)
+            table.fill(255)
             for _, outline in shaded:
-                cv2.fillPoly(shade, [outline], self._shadow, cv2.LINE_AA, SHIFT)
-            cv2.multiply(texture, shade, dst=texture, scale=1 / 255)
-        return cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA)
+                cv2.fillPoly(table, [outline], self._shadow, cv2.LINE_AA, SHIFT)
+            cv2.multiply(texture, table, dst=texture, scale=1 / 255)
+        return texture
 
     def _uneven(self, level: Level, x0: float, y0: float) -> np.ndarray[Any, Any]:
         """uint8 [size, size]: the world's unevenness in a window; coarse levels repeat one scaled tile."""
@@ -182,19 +188,19 @@ class Ground:
         return np.asarray(cv2.resize(self._noise[np.ix_(rows, columns)], (level.size, level.size), interpolation=cv2.INTER_LINEAR))
 
     def _mottle(self, level: Level, noise: np.ndarray[Any, Any], corner: Tuple[float, float]) -> np.ndarray[Any, Any]:
-        """What the surfaces' colours are multiplied with, 128 = unchanged: broad stains, and grain where it is seen closely."""
+        """uint8 [size, size]: what the surfaces' colours are multiplied with, 128 = unchanged: broad stains, near by also grain."""
         soft = cv2.addWeighted(noise, 0.16, noise, 0.0, 128 - 0.16 * 128)
         if level.scale > 10:
             side, count = len(self._grain), np.arange(level.size)
             columns, rows = ((count + round(at * level.scale)) % side for at in corner)
             grain = self._grain.take(rows, axis=0).take(columns, axis=1)
             soft = cv2.addWeighted(soft, 1.0, grain, 0.22, -0.22 * 128)
-        return np.asarray(cv2.merge([soft] * 3))
+        return np.asarray(soft)
 
 
 def _ramp(dark: RGB, light: RGB) -> np.ndarray[Any, Any]:
     steps = np.clip(np.linspace(-0.4, 1.4, 256), 0, 1)[:, None]
-    return np.asarray((np.array(dark) + (np.array(light) - np.array(dark)) * steps).astype(np.uint8).reshape(1, 256, 3))
+    return np.asarray((np.array(dark) + (np.array(light) - np.array(dark)) * steps).astype(np.uint8).reshape(256, 1, 3))
 
 
 def _noises(seed: int) -> Tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
