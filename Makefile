@@ -17,10 +17,15 @@ QUIET := PYTHONWARNINGS=ignore
 demo: .venv/installed  ## a group of branches on a route, with pictures, in demo-out/
 	env -u B2D_ENDPOINT .venv/bin/b2d demo --out demo-out
 
-test: .venv/installed $(OTHERS:%=.venv-%/installed)  ## the suite, on the oldest, the default and the newest Python
+test:  ## the suite: on the default Python, then on the oldest and the newest side by side
+	@$(MAKE) --no-print-directory -j3 environments
 	@for v in $(filter-out $(OTHERS),$(filter-out $(DEFAULT_VERSION),$(OLDEST) $(NEWEST))); do echo "Python $$v is not on this machine: not tested on it"; done
 	B2D_OTHER_PYTHONS='$(OTHER_PYTHONS)' .venv/bin/python $(PYTEST)
-	@set -e; for v in $(OTHERS); do echo "== Python $$v"; .venv-$$v/bin/python $(PYTEST); done
+	@$(if $(OTHERS),$(MAKE) --no-print-directory -j2 --output-sync=target $(OTHERS:%=test-%))
+
+test-%: .venv-%/installed
+	@echo "== Python $*"
+	.venv-$*/bin/python $(PYTEST)
 
 check: .venv/installed  ## style, types
 	.venv/bin/ruff check .
