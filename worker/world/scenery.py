@@ -187,19 +187,19 @@ def house(size: Tuple[float, float, float], chance: random.Random, night: bool) 
     for floor in range(floors):
         z = ((floor + 0.32) / floors, (floor + 0.8) / floors)
         for sign in (-1.006, 1.006):
-            b.side(sign, (-0.9, 0.9), z, M.GLASS, 150.0)
-            b.front(sign, (-0.86, 0.86), z, M.GLASS, 150.0)
+            b.side(sign, (-0.9, 0.9), z, M.GLASS, 110.0)
+            b.front(sign, (-0.86, 0.86), z, M.GLASS, 110.0)
     for sign in (-1.01, 1.01):
         for across, half in ((False, length), (True, depth)):
             add, bays = (b.front if across else b.side), max(2, round(half / 1.4))
             for bay in range(1, bays):
                 at = -0.9 + 1.8 * bay / bays
-                add(sign, (at - 0.32 / bays, at + 0.32 / bays), (0.0, 1.0), M.BODY, 48.0)
+                add(sign, (at - 0.32 / bays, at + 0.32 / bays), (0.0, 1.0), M.BODY, 30.0)
             for floor in range(floors):
                 bay = chance.randrange(bays)
                 at, low = -0.9 + 1.8 * (bay + 0.5) / bays, (floor + 0.32) / floors
                 if chance.random() < 0.55 and night:  # by day the draw is made all the same: a town has one look
-                    add(sign * 1.003, (at - 0.58 / bays, at + 0.58 / bays), (low, low + 0.48 / floors), M.LIT, 90.0)
+                    add(sign * 1.003, (at - 0.58 / bays, at + 0.58 / bays), (low, low + 0.48 / floors), M.LIT, 75.0)
     return b.shape()
 
 
