@@ -249,7 +249,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         if not isinstance(mask, np.ndarray) or mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             raise RequestError(f"reset_mask must be a numpy bool array of shape ({self.num_envs},) with at least one True")
         each = rest.pop("per_env", [{}] * self.num_envs)
-        if len(each) != self.num_envs or not all(isinstance(one, dict) for one in each):
+        if not isinstance(each, (list, tuple)) or len(each) != self.num_envs or not all(isinstance(one, dict) for one in each):
             raise RequestError(f"per_env must be a list of {self.num_envs} dicts of options")
         return mask, [{**rest, **one} for one in each]
 

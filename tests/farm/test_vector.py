@@ -164,6 +164,7 @@ def test_bad_calls_say_what_is_wanted(make):
         lambda: env.reset(seed=[1, 2.5, 3]),
         lambda: env.reset(seed=-1),
         lambda: env.reset(options={"per_env": [{}]}),
+        lambda: env.reset(options={"per_env": 3}),
         lambda: env.restore_snapshots(["x", None, None]),
         lambda: env.restore_snapshots([]),
         lambda: env.fork_from_snapshot(3, [0]),
