@@ -49,7 +49,8 @@ class Counts(Backend):
     def snapshot(self):
         return SnapshotData(str(self.tick).encode(), self.tick, "exact", self.digest())
 
-    def restore(self, data):
+    def restore(self, data, tier=""):
+        self.tier(tier)
         if not data.isdigit():
             raise SnapshotCorrupt("not a count")
         self.tick, self.steps = int(data), 0

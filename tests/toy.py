@@ -61,7 +61,8 @@ class Toy(Backend):
             raise NoEpisode("reset first")
         return SnapshotData(b"toy" + STATE.pack(*self.state), self.state[5], "exact", self.digest())
 
-    def restore(self, data):
+    def restore(self, data, tier=""):
+        self.tier(tier)
         if not data.startswith(b"toy") or len(data) != 3 + STATE.size:
             raise SnapshotCorrupt("not a toy's state; take the snapshot again")
         self.state = STATE.unpack(data[3:])

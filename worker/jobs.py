@@ -124,7 +124,10 @@ class Jobs:
         data = body.get("data")
         if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 1:
             raise RequestError("data of a restore must be a snapshot's bytes, as an array of uint8")
-        return _outcome(self._timed(self._backend.restore, data.tobytes()))
+        tier = body.get("tier", "")
+        if not isinstance(tier, str):
+            raise RequestError(f"tier of a restore must be a text such as {self._backend.traits.tiers[0]!r}; got {str(tier)[:40]}")
+        return _outcome(self._timed(self._backend.restore, data.tobytes(), tier))
 
     def _timed(self, call: Callable[..., Any], *arguments: Any) -> Any:
         start = time.perf_counter()

@@ -170,6 +170,21 @@ def test_restore_after_restore_is_exact(backend):
         assert_same_outcome(a, b)
 
 
+def test_every_tier_restores_the_moment_and_no_other_is_known(backend):
+    moment = under_way(backend)
+    data = backend.snapshot().data
+    with pytest.raises(UnknownOption, match=f"no tier 'wish'.* restores by {', '.join(backend.traits.tiers)}"):
+        backend.restore(data, "wish")
+    assert backend.digest() == moment.digest
+    for tier in ("", *backend.traits.tiers):
+        drive(backend, script(4, seed=2))
+        back = backend.restore(data, tier)
+        assert (back.tick, back.reward) == (moment.tick, 0.0)
+        assert back.info["cumulative_reward"] == moment.info["cumulative_reward"]
+        assert back.info.get("fidelity", {}).get("tier", "exact") == (tier or backend.traits.tiers[0])
+    assert backend.restore(data).digest == moment.digest
+
+
 def test_any_buffer_restores(backend):
     moment = under_way(backend)
     data = backend.snapshot().data

@@ -9,7 +9,7 @@ import pytest
 from faulty import Counts
 
 from b2d_zmq import spaces
-from b2d_zmq.errors import RequestError
+from b2d_zmq.errors import RequestError, UnknownOption
 from b2d_zmq.protocol import Kind
 from worker.jobs import Jobs, describe
 
@@ -56,3 +56,16 @@ def test_a_description_names_what_two_workers_must_share():
     told = describe(Counts())
     assert told["profile"] == describe(Counts())["profile"] != describe(Pictures())["profile"]
     assert spaces.from_wire(told["action_space"]) == spaces.action_space()
+
+
+def test_a_restore_may_name_its_tier_and_a_tier_that_is_none_is_refused_by_name():
+    backend = Counts()
+    jobs = Jobs(backend, 1 << 20)
+    data = np.frombuffer(b"41", np.uint8)
+    for named in ({}, {"tier": ""}, {"tier": "exact"}):
+        assert jobs.run(Kind.RESTORE, {"data": data, **named})["tick"] == 41
+    with pytest.raises(UnknownOption, match="no tier 'transfer'; this worker's backend counts restores by exact"):
+        jobs.run(Kind.RESTORE, {"data": np.frombuffer(b"7", np.uint8), "tier": "transfer"})
+    with pytest.raises(RequestError, match="tier of a restore must be a text such as 'exact'; got 7"):
+        jobs.run(Kind.RESTORE, {"data": data, "tier": 7})
+    assert backend.tick == 41

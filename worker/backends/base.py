@@ -14,6 +14,8 @@ from typing import Any, Callable, Dict, Mapping, Tuple
 import gymnasium
 import numpy as np
 
+from b2d_zmq.errors import UnknownOption
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -83,15 +85,22 @@ class Backend(abc.ABC):
         """The present state, as bytes; changes nothing."""
 
     @abc.abstractmethod
-    def restore(self, data: bytes) -> Outcome:
-        """Become that state (reward 0.0, the observation of that moment).
+    def restore(self, data: bytes, tier: str = "") -> Outcome:
+        """Become that state (reward 0.0, the observation of that moment), by one of ``traits.tiers``; "" is the first of them.
 
-        Raises SnapshotCorrupt or SnapshotMismatch, and changes nothing then.
+        Raises UnknownOption for another tier, SnapshotCorrupt or SnapshotMismatch, and changes nothing then.
         """
 
     @abc.abstractmethod
     def digest(self) -> str:
         """The hash of the present state."""
+
+    def tier(self, asked: str) -> str:
+        """The tier that a restore asks for, "" being the backend's first. Raises UnknownOption."""
+        tiers = self.traits.tiers
+        if asked and asked not in tiers:
+            raise UnknownOption(f"no tier {asked!r:.60}; this worker's backend {self.traits.backend} restores by {', '.join(tiers)}")
+        return asked or tiers[0]
 
     def release(self) -> None:  # noqa: B027 - to do nothing is right for most
         """The lease is over: forget the episode, keep the simulator warm. Nothing to do for most."""

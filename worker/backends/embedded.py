@@ -123,7 +123,8 @@ class EmbeddedBackend(Backend):
         }
         return SnapshotData(seal(tree), episode.world.tick, TIER, episode.digest())
 
-    def restore(self, data: bytes) -> Outcome:
+    def restore(self, data: bytes, tier: str = "") -> Outcome:
+        self.tier(tier)
         tree = unseal(data)
         if not isinstance(tree, dict) or not {"backend", "version", "settings", "world", "task"} <= set(tree):
             raise SnapshotCorrupt("the snapshot's checksum fits, but its parts are missing")
