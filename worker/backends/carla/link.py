@@ -1,0 +1,172 @@
+"""The connection to one CARLA server: reached in stages, of the right version, in lockstep. Nothing of an episode.
+
+Every call that may block has the client's time-out, far below any budget; what CARLA answers with a RuntimeError leaves here as
+SimulatorError, which says what was being done. One thread, one client, one traffic manager.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import time
+from typing import Any, Callable, Iterator, List, Sequence, Tuple
+
+from b2d_zmq.errors import RequestError, SimulatorError
+
+from . import wheel
+
+DT = 0.05
+SUBSTEP, MOST_SUBSTEPS = 0.01, 10  # seconds; CARLA's own: coarser ones make equal runs drift apart
+REACH = 650.0  # metres: Bench2Drive's distance for tiles and active actors of the large maps
+
+_ANSWER = 20.0  # seconds that any call may take
+_LOAD = 280.0  # seconds that a map may take; a large one is slow
+_CONNECT = 300.0  # seconds until a server that is starting answers
+_PAUSE = 0.2  # seconds between two tries
+
+Progress = Callable[[str, int], None]
+
+
+class Link:
+    """See the module's text. ``world``, ``map`` and ``blueprints`` change when a map is loaded; ``loads`` counts that."""
+
+    def __init__(self, host: str, port: int, tm_port: int, rendering: bool, progress: Progress) -> None:
+        """Connect and bring the server into lockstep. Raises RequestError without a wheel, SimulatorError where no CARLA of ours answers."""
+        self.carla = wheel.load()
+        self.host, self.port, self.tm_port, self.rendering = host, port, tm_port, rendering
+        self.loads = 0
+        progress(f"waiting for CARLA's port {port}", 0)
+        deadline = time.monotonic() + _CONNECT
+        _await_port(host, port, deadline)
+        self.client = self.carla.Client(host, port)
+        self.client.set_timeout(_ANSWER)
+        self.version = self._agreed_version(deadline)
+        progress(f"CARLA {self.version} answers", 0)
+        with asking("getting its world"):
+            self.world = self.client.get_world()
+            self._into_lockstep()
+        progress("three ticks", 0)
+        for _ in range(3):
+            self.tick()
+        self._look_round()
+        with asking("starting the traffic manager"):
+            self.tm = self.client.get_trafficmanager(tm_port)
+            self.tm.set_synchronous_mode(True)
+        self._towns: Tuple[str, ...] = ()
+
+    @property
+    def town(self) -> str:
+        """The loaded map's bare name, such as Town12."""
+        return bare(self.map.name)
+
+    @property
+    def towns(self) -> Tuple[str, ...]:
+        """The bare names of the maps that this server can load."""
+        if not self._towns:
+            with asking("listing its maps"):
+                self._towns = tuple(sorted({bare(name) for name in self.client.get_available_maps()}))
+        return self._towns
+
+    def load(self, town: str, progress: Progress) -> None:
+        """Load that map, anew if it is the present one; all actors and sensors are gone then. Raises RequestError for an unknown one."""
+        if town not in self.towns:
+            raise RequestError(f"this CARLA server has no map {town}; it has {', '.join(self.towns)} (the large ones come as an extra)")
+        progress(f"map {town}", 0)
+        self.client.set_timeout(_LOAD)
+        try:
+            with asking(f"loading the map {town}"):
+                self.world = self.client.load_world(town, False)
+        finally:
+            self.client.set_timeout(_ANSWER)
+        with asking("setting its clock"):
+            self._into_lockstep()
+        self.loads += 1
+        self.tick()
+        self._look_round()
+
+    def tick(self) -> int:
+        """One tick of the world and of the traffic manager; the number of the frame."""
+        with asking("ticking"):
+            return int(self.world.tick(_ANSWER))
+
+    def batch(self, commands: Sequence[Any], doing: str) -> List[int]:
+        """Have all commands done in this order; the ids of the actors concerned. Raises SimulatorError if one fails."""
+        with asking(doing):
+            answers = self.client.apply_batch_sync(list(commands), False)
+        failed = [f"{number}: {answer.error}" for number, answer in enumerate(answers) if answer.error]
+        if failed:
+            raise SimulatorError(f"CARLA refused {len(failed)} of {len(answers)} commands while {doing}: {'; '.join(failed[:3])}")
+        return [int(answer.actor_id) for answer in answers]
+
+    def close(self) -> None:
+        """Let the server run by itself again, for whoever comes next."""
+        with contextlib.suppress(RuntimeError):  # it may be gone already
+            self.tm.set_synchronous_mode(False)
+            settings = self.world.get_settings()
+            settings.synchronous_mode, settings.fixed_delta_seconds = False, None
+            self.world.apply_settings(settings)
+
+    def _look_round(self) -> None:
+        with asking("reading its map"):
+            self.map = self.world.get_map()
+            self.blueprints = self.world.get_blueprint_library()
+
+    def _agreed_version(self, deadline: float) -> str:
+        """The server's version, if the client's is the same: others answer, and then misunderstand each other."""
+        ours = str(self.client.get_client_version())
+        while True:
+            try:
+                theirs = str(self.client.get_server_version())
+                break
+            except RuntimeError as error:  # the port opens before anybody answers behind it
+                if time.monotonic() >= deadline:
+                    raise SimulatorError(f"at {self.host}:{self.port} no CARLA server answers: {error}") from None
+                time.sleep(_PAUSE)
+        if _number(ours) != _number(theirs):
+            raise SimulatorError(
+                f"the CARLA server at {self.host}:{self.port} is version {theirs}, the client here is {ours}: they must be the same; "
+                + wheel.advice(_number(theirs))
+            )
+        return _number(theirs)
+
+    def _into_lockstep(self) -> None:
+        settings = self.world.get_settings()
+        settings.synchronous_mode, settings.fixed_delta_seconds = True, DT
+        settings.substepping, settings.max_substep_delta_time, settings.max_substeps = True, SUBSTEP, MOST_SUBSTEPS
+        settings.deterministic_ragdolls, settings.spectator_as_ego = True, False
+        settings.tile_stream_distance = settings.actor_active_distance = REACH
+        settings.no_rendering_mode = not self.rendering
+        self.world.apply_settings(settings)
+
+
+def bare(name: str) -> str:
+    """``Carla/Maps/Town12/Town12`` -> ``Town12``."""
+    return name.rsplit("/", 1)[-1]
+
+
+@contextlib.contextmanager
+def asking(doing: str) -> Iterator[None]:
+    """What CARLA's client raises inside becomes a SimulatorError that says what was being done."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, SimulatorError):
+            raise
+        raise SimulatorError(f"CARLA failed while {doing}: {error}") from error
+
+
+def _await_port(host: str, port: int, deadline: float) -> None:
+    while True:
+        try:
+            socket.create_connection((host, port), 2.0).close()
+            return
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                raise SimulatorError(f"nobody listens at {host}:{port} ({error}); is the CARLA server running there?") from None
+        time.sleep(_PAUSE)
+
+
+def _number(version: str) -> str:
+    found = re.match(r"\d+\.\d+\.\d+", version)
+    return found.group() if found else version
