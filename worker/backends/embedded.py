@@ -110,7 +110,7 @@ class EmbeddedBackend(Backend):
         while len(verdicts) < ticks and not episode.task.ended:
             happened.append(episode.world.step(throttle, brake, steer))
             verdicts.append(episode.task.update(episode.place(), happened[-1]))
-        return self._outcome(episode, self._scene, verdicts, _happenings(verdicts, happened))
+        return self._outcome(episode, self._scene, verdicts, view.happenings(verdicts, happened))
 
     def snapshot(self) -> SnapshotData:
         episode = self._present()
@@ -189,7 +189,7 @@ class EmbeddedBackend(Backend):
             reward=math.fsum(verdict.reward for verdict in verdicts),
             terminated=task.terminated,
             truncated=task.truncated,
-            info={**view.info(world, task, settings, terms), **more, **_ending(task)},
+            info={**view.info(world, task, settings, terms), **more, **view.ending(task)},
             digest=episode.digest(),
             tick=int(world.tick),
         )
@@ -199,27 +199,3 @@ def _key(settings: Settings, *names: str) -> bytes:
     """Equal where these settings are."""
     plain = settings.to_plain()
     return seal([plain[name] for name in names])
-
-
-def _happenings(verdicts: List[Verdict], happened: List[Events]) -> Dict[str, Any]:
-    """What info tells of a step only when it happened: the collision and the infractions, each as often as it did."""
-    infractions = [name for verdict in verdicts for name in verdict.infractions]
-    collisions = [events.collision_with or events.collision for events in happened if events.collision]
-    told: Dict[str, Any] = {}
-    if collisions:
-        told["collision"] = collisions[-1]
-    if infractions:
-        told["infractions"] = infractions
-    return told
-
-
-def _ending(task: Task) -> Dict[str, Any]:
-    """What info tells of an episode that has ended."""
-    told: Dict[str, Any] = {}
-    if task.terminated:
-        told["termination"] = task.ended
-    if task.truncated:
-        told["max_steps_reached"] = True
-    if task.ended == "completed":
-        told["route_completed"] = True
-    return told

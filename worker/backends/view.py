@@ -1,26 +1,46 @@
-"""What is told of the embedded world: the observation without its pictures, and info. Angles leave here in degrees.
+"""What is told of an episode, whatever simulator is behind it: the observation without its pictures, and info. Angles leave in degrees.
 
-The layout is ``spaces.observation_space``'s; the same world state gives the same bits. Nothing here changes the world or the task.
+The layout is ``spaces.observation_space``'s; the same state gives the same bits. Nothing here changes the world or the task.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Protocol, Sequence, Tuple
 
 import numpy as np
 
 from ..settings import Settings
-from ..task import Task
+from ..task import Task, Verdict
 from ..world import weather as weathers
+from ..world.ego import Ego
+from ..world.expert import Hazard
 from ..world.road import Road
-from ..world.world import World
+from ..world.world import Events
 
 AHEAD_POINTS = 16
 AHEAD_SPACING = 2.0  # metres
 
 
-def observation(world: World, task: Task, settings: Settings) -> Dict[str, Any]:
+class Seen(Protocol):
+    """What the present moment of a world must offer, to be told of."""
+
+    @property
+    def ego(self) -> Ego: ...
+    @property
+    def road(self) -> Road: ...
+    @property
+    def scenario_state(self) -> Tuple[str, str, str]: ...  # type, archetype, "waiting" | "running" | "done"
+    @property
+    def lane_offset(self) -> float: ...  # metres that the ego is to the right of the route's line
+    @property
+    def heading_error(self) -> float: ...  # radians that it points to the right of the route's heading
+    def command(self) -> int: ...  # an index into spaces.COMMANDS
+    def hazard(self) -> Hazard: ...
+    def ahead(self, n: int, spacing: float) -> Any: ...  # float64 [n, 2]: a wise driver's line from the ego on
+
+
+def observation(world: Seen, task: Task, settings: Settings) -> Dict[str, Any]:
     """``vehicle_state``, ``scenario_info`` and ``navigation``, float32 arrays as the space wants them."""
     ego = world.ego
     return {
@@ -43,7 +63,7 @@ def observation(world: World, task: Task, settings: Settings) -> Dict[str, Any]:
     }
 
 
-def info(world: World, task: Task, settings: Settings, reward_terms: Dict[str, float]) -> Dict[str, Any]:
+def info(world: Seen, task: Task, settings: Settings, reward_terms: Dict[str, float]) -> Dict[str, Any]:
     """What every outcome tells people, logs and the route follower."""
     ego, hazard = world.ego, world.hazard()
     pitch, yaw, roll = _rotation(world)
@@ -71,7 +91,7 @@ def info(world: World, task: Task, settings: Settings, reward_terms: Dict[str, f
     }
 
 
-def beginning(world: World, settings: Settings) -> Dict[str, Any]:
+def beginning(world: Seen, settings: Settings) -> Dict[str, Any]:
     """What info tells at reset and restore only.
 
     ``route``: the whole reference line, float32 [N, 2], every 2 m. ``lanes``: the strips of the road from left to right, float32 [L, 3],
@@ -86,12 +106,36 @@ def beginning(world: World, settings: Settings) -> Dict[str, Any]:
     return {"route": route, "lanes": np.array(lanes, np.float32), "traffic_density": settings.traffic_density}
 
 
+def happenings(verdicts: Sequence[Verdict], happened: Sequence[Events]) -> Dict[str, Any]:
+    """What info tells of a step only when it happened: the collision and the infractions, each as often as it did."""
+    infractions = [name for verdict in verdicts for name in verdict.infractions]
+    collisions = [events.collision_with or events.collision for events in happened if events.collision]
+    told: Dict[str, Any] = {}
+    if collisions:
+        told["collision"] = collisions[-1]
+    if infractions:
+        told["infractions"] = infractions
+    return told
+
+
+def ending(task: Task) -> Dict[str, Any]:
+    """What info tells of an episode that has ended."""
+    told: Dict[str, Any] = {}
+    if task.terminated:
+        told["termination"] = task.ended
+    if task.truncated:
+        told["max_steps_reached"] = True
+    if task.ended == "completed":
+        told["route_completed"] = True
+    return told
+
+
 def edges(road: Road) -> Tuple[float, float]:
     """The d of the road's left and right edge, its outermost strips included."""
     return min(lane.offset - lane.width / 2 for lane in road.lanes), max(lane.offset + lane.width / 2 for lane in road.lanes)
 
 
-def _rotation(world: World) -> Tuple[float, float, float]:
+def _rotation(world: Seen) -> Tuple[float, float, float]:
     """Pitch, yaw and roll in degrees, from -180 to 180."""
     ego = world.ego
     return _degrees(ego.pitch), _degrees(ego.yaw), _degrees(ego.roll)

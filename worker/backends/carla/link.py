@@ -12,7 +12,7 @@ import socket
 import time
 from typing import Any, Callable, Iterator, List, Sequence, Tuple
 
-from b2d_zmq.errors import RequestError, SimulatorError
+from b2d_zmq.errors import B2DError, RequestError, SimulatorError
 
 from . import wheel
 
@@ -32,7 +32,7 @@ class Link:
     """See the module's text. ``world``, ``map`` and ``blueprints`` change when a map is loaded; ``loads`` counts that."""
 
     def __init__(self, host: str, port: int, tm_port: int, rendering: bool, progress: Progress) -> None:
-        """Connect and bring the server into lockstep. Raises RequestError without a wheel, SimulatorError where no CARLA of ours answers."""
+        """Connect and bring the server into lockstep. RequestError without a wheel, SimulatorError where no CARLA answers."""
         self.carla = wheel.load()
         self.host, self.port, self.tm_port, self.rendering = host, port, tm_port, rendering
         self.loads = 0
@@ -151,7 +151,7 @@ def asking(doing: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, SimulatorError):
+        if isinstance(error, B2DError):
             raise
         raise SimulatorError(f"CARLA failed while {doing}: {error}") from error
 

@@ -22,7 +22,7 @@ def load() -> Any:
     except ImportError as error:
         raise RequestError(f"the carla backend needs CARLA's own client, and it cannot be imported ({error}); {advice()}") from None
     if not hasattr(carla, "Client"):  # a folder named carla on the path is imported as an empty package
-        where = list(getattr(carla, "__path__", ["?"]))[0]
+        where = next(iter(getattr(carla, "__path__", ["?"])))
         raise RequestError(f"what is imported as carla is the folder {where}, not CARLA's client: take it off PYTHONPATH; {advice()}")
     return carla
 
