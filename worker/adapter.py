@@ -25,12 +25,12 @@ def allowed(survey: Survey, environment: Mapping[str, str]) -> List[Gpu]:
 def rank(survey: Survey, wanted: str, environment: Mapping[str, str], starting: Callable[[Gpu], int]) -> List[Gpu]:
     """The GPUs to try, best first: the pinned one alone, or most free memory first, less what servers that are just starting will take.
 
-    ``wanted`` is ``auto``, ``none``, an index, a UUID (or its beginning) or a PCI bus id. Raises RequestError for one that is not there.
+    ``wanted`` is ``auto``, ``none``, a number, a UUID (or its beginning) or a PCI bus id. Raises RequestError for one that is not there.
     """
     if wanted == "none":
         return []
     if wanted == "auto":
-        return sorted(allowed(survey, environment), key=lambda gpu: (RESERVED * starting(gpu) - gpu.free, gpu.index))
+        return sorted(allowed(survey, environment), key=lambda gpu: (RESERVED * starting(gpu) - gpu.free, gpu.number))
     found = [gpu for gpu in survey.gpus if _is(gpu, wanted)]
     if len(found) != 1:
         raise RequestError(f"--gpu {wanted}: {'no such GPU' if not found else 'more than one GPU'} here; {what_there_is(survey)}")
@@ -43,7 +43,7 @@ def what_there_is(survey: Survey) -> str:
     """The GPUs in one line, or why none can be seen."""
     if not survey.gpus:
         return survey.trouble or "there is no GPU"
-    return "there is " + ", ".join(f"{gpu.index} = {gpu.name} {gpu.uuid} at {gpu.bus}" for gpu in survey.gpus)
+    return "there is " + ", ".join(f"{gpu.number} = {gpu.name} {gpu.uuid} at {gpu.bus}" for gpu in survey.gpus)
 
 
 def rendering(wanted: str, cameras: bool, gpu: bool, why_no_gpu: str) -> bool:
@@ -88,6 +88,6 @@ def check(survey: Survey, gpu: Gpu, pids: Sequence[int]) -> Place:
 
 def _is(gpu: Gpu, name: str) -> bool:
     if name.isdigit():
-        return gpu.index == int(name)
+        return gpu.number == int(name)
     lower = name.lower()
     return len(lower) >= 8 and (gpu.uuid.lower().startswith(lower) or gpu.bus.lower().endswith(lower))

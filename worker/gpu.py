@@ -25,7 +25,7 @@ ICD_VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")
 class Gpu(NamedTuple):
     """One GPU. ``adapter`` is the number that CARLA's ``-graphicsadapter`` takes; ``pids`` are those of its users, as NVML sees them."""
 
-    index: int
+    number: int
     uuid: str
     name: str
     bus: str  # 00000000:17:00.0
@@ -38,7 +38,7 @@ class Gpu(NamedTuple):
     @property
     def words(self) -> str:
         """The GPU as a person knows it: ``GPU 0 (NVIDIA H100, 00000000:17:00.0)``."""
-        return f"GPU {self.index} ({self.name}, {self.bus})"
+        return f"GPU {self.number} ({self.name}, {self.bus})"
 
 
 class Survey(NamedTuple):
@@ -70,7 +70,7 @@ def survey() -> Survey:
     except nvml.NVMLError as error:
         return Survey(trouble=f"NVML finds no NVIDIA driver ({error})")
     try:
-        found = [_look(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
+        found = [_look(nvml, number) for number in range(nvml.nvmlDeviceGetCount())]
         driver = _text(nvml.nvmlSystemGetDriverVersion())
     except nvml.NVMLError as error:
         return Survey(trouble=f"NVML fails ({error}); nvidia-smi and the kernel's log may say more")
@@ -110,18 +110,18 @@ def adapters(summary: str) -> Dict[str, int]:
     return numbers
 
 
-def _look(nvml: Any, index: int) -> Gpu:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+def _look(nvml: Any, number: int) -> Gpu:
+    handle = nvml.nvmlDeviceGetHandleByIndex(number)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     return Gpu(
-        index=index,
+        number=number,
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
         name=_text(nvml.nvmlDeviceGetName(handle)),
         bus=_text(nvml.nvmlDeviceGetPciInfo(handle).busId),
         total=int(memory.total),
         free=int(memory.free),
         mig=_in_slices(nvml, handle),
-        adapter=index,
+        adapter=number,
         pids=_users(nvml, handle),
     )
 
