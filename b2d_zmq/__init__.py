@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from .client import Client
     from .env import CarlaEnv
     from .follower import RouteFollower
-    from .group import BranchGroup, GroupRollout, GroupStep
+    from .group import BranchGroup
     from .grpo import GRPOCarlaEnv
     from .local import LocalFarm
     from .modes import EnvStatus, ExecutionMode, StatusInfo
+    from .noise import NoiseFloor
+    from .results import GroupRollout, GroupStep
     from .snapshot import Snapshot
     from .vector import CarlaVectorEnv
 
@@ -34,6 +36,7 @@ __all__ = [
     "GroupRollout",
     "GroupStep",
     "LocalFarm",
+    "NoiseFloor",
     "RouteFollower",
     "Snapshot",
     "StatusInfo",
@@ -49,9 +52,10 @@ _HOMES = {
     "EnvStatus": "modes",
     "ExecutionMode": "modes",
     "GRPOCarlaEnv": "grpo",
-    "GroupRollout": "group",
-    "GroupStep": "group",
+    "GroupRollout": "results",
+    "GroupStep": "results",
     "LocalFarm": "local",
+    "NoiseFloor": "noise",
     "RouteFollower": "follower",
     "Snapshot": "snapshot",
     "StatusInfo": "modes",

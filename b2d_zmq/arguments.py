@@ -6,11 +6,11 @@ A wrong number that got further would come back as somebody else's error, or as 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 
-from .errors import RequestError
+from .errors import RequestError, UnknownOption
 
 MOST_SECONDS = 1e9  # the most that the header of a request can say
 
@@ -34,3 +34,12 @@ def seconds(name: str, value: Any, zero: bool = True) -> float:
 def seed(value: Any) -> int:
     """``value`` as a seed, 0 to 2**63-1. Raises RequestError."""
     return whole("a seed", value, 0, 2**63 - 1)
+
+
+def tier(value: Any, offered: Sequence[str]) -> str:
+    """``value`` as one of the tiers that a farm offers; None is "", which is the first of them. Raises UnknownOption."""
+    if value is None or value == "":
+        return ""
+    if not isinstance(value, str) or value not in offered:
+        raise UnknownOption(f"no tier {value!r:.60}; the workers of this farm restore by {', '.join(offered)}")
+    return value

@@ -44,6 +44,13 @@ def member(batch: Any, i: int) -> Any:
     return batch[i]
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two observations are alike in every bit."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return np.asarray(one).tobytes() == np.asarray(other).tobytes()
+
+
 def gather_infos(infos: Sequence[Mapping[str, Any] | None]) -> Dict[str, Any]:
     """Gymnasium's form of the infos of n sub-environments: key -> array [n], ``_key`` -> bool [n], who has it; dicts nest.
 

@@ -31,6 +31,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
     ``max_steps``, ``reward_type`` ("dense" or "sparse") and ``reward_weights`` are the defaults of each reset's options. ``frame_skip``
     is the number of ticks (0.05 s each) per step. ``timeout``: seconds that the broker may take to answer; ``wait``: seconds to wait for
     a free worker at a reset; ``budgets``: seconds per kind of job, see session.BUDGETS. ``client``: share this one instead of an own.
+    ``tier``: how this environment restores and forks unless a call says otherwise, one of ``description["tiers"]`` (without: the first).
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}  # noqa: RUF012 (declared so by Gymnasium)
@@ -49,6 +50,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         budgets: Mapping[str, float] | None = None,
         label: str | None = None,
         client: Client | None = None,
+        tier: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise RequestError(f"no render mode {render_mode!r}; there are 'human', 'rgb_array' and None")
@@ -68,6 +70,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         self.endpoint = self.client.endpoint
         try:
             self.description = self.client.describe(wait=wait)
+            self.tier = arguments.tier(tier, self.description.get("tiers", ()))
             self.observation_space: spaces.Space[Observation] = from_wire(self.description.get("observation_space", {}))
             self.action_space: spaces.Box = from_wire(self.description.get("action_space", {}))  # type: ignore[assignment]
         except BaseException:
@@ -138,30 +141,42 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         session = self._live_session()
         return Snapshot.of(session.finish_snapshot(session.send_snapshot()), self.episode_steps, self.episode_reward)
 
-    def restore(self, snapshot: Snapshot) -> Tuple[Observation, Dict[str, Any]]:
-        """Become that state, whoever took it, and go on from there."""
+    def restore(self, snapshot: Snapshot, tier: str | None = None) -> Tuple[Observation, Dict[str, Any]]:
+        """Become that state, whoever took it, and go on from there; ``info["fidelity"]`` says how true it is where that is not exact.
+
+        ``tier`` is one of ``description["tiers"]``; docs/fidelity.md tells what they are.
+        """
         self._require_no_group("restore")
         self._require_fitting(snapshot)
+        chosen = self._chosen(tier)
         session = self._ready_session()
-        outcome = session.finish(session.send_restore(snapshot.data))
+        outcome = session.finish(session.send_restore(snapshot.data, chosen))
         self._take(outcome, snapshot.episode_steps, snapshot.episode_reward)
         return outcome.observation, dict(self.last_info)
 
-    def fork(self, n: int, workers: int | None = None, wait: float = 0.0, block: bool = True) -> BranchGroup:
+    def fork(self, n: int, workers: int | None = None, wait: float = 0.0, block: bool = True, tier: str | None = None) -> BranchGroup:
         """Snapshot, and n branches of it: on n workers, this one included, or on fewer ``workers`` in waves.
 
         The leases are acquired all or none, waiting up to ``wait`` seconds; raises NoFreeWorker, and nothing has changed then. With
-        ``block=False`` it returns while the branches are still being set up: call ``group.poll()`` until it gives 1.0.
+        ``block=False`` it returns while the branches are still being set up: call ``group.poll()`` until it gives 1.0. ``tier`` is how
+        each branch is restored, as in ``restore``. Waves restore a branch before each of its steps, so any tier but "exact" costs much
+        there: "replay" drives the whole way to the branch again, "transfer" adds an error each time; ``group.fidelity`` tells the worst.
         """
-        n = arguments.whole("n", n)
+        n, chosen = arguments.whole("n", n), self._chosen(tier)
         workers = n if workers is None else arguments.whole("workers", workers)
         if workers > n:
             raise RequestError(f"{workers} workers for {n} branches; at most one worker per branch is of use")
         snapshot = self.snapshot()
-        return self.branch(snapshot, n, self._others(n, workers, wait), release, block)
+        return self.branch(snapshot, n, self._others(n, workers, wait), release, block, chosen)
 
-    def branch(
-        self, snapshot: Snapshot, n: int, others: Sequence[Session], give_back: Callable[[Sequence[Session]], None], block: bool = True
+    def branch(  # noqa: PLR0917 (only fork and the crew call it)
+        self,
+        snapshot: Snapshot,
+        n: int,
+        others: Sequence[Session],
+        give_back: Callable[[Sequence[Session]], None],
+        block: bool = True,
+        tier: str | None = None,
     ) -> BranchGroup:
         """Like fork, of any fitting snapshot, on this environment's worker and on ``others``, which may belong to several farms.
 
@@ -170,11 +185,12 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         try:
             self._require_no_group("branch")
             self._require_fitting(snapshot)
+            chosen = self._chosen(tier)
             own = self._ready_session()
         except BaseException:
             give_back(others)
             raise
-        group = BranchGroup(self, snapshot, n, [own, *others], give_back)
+        group = BranchGroup(self, snapshot, n, [own, *others], give_back, chosen)
         self._group = group
         try:
             group.begin(block)
@@ -237,6 +253,9 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         self._require_no_group("lend")
         session, self._session = self._ready_session(), None
         return session
+
+    def _chosen(self, tier: str | None) -> str:
+        return self.tier if tier is None else arguments.tier(tier, self.description.get("tiers", ()))
 
     def _take(self, outcome: Outcome, steps: int, reward: float) -> None:
         self.episode_steps, self.episode_reward, self.last_observation = steps, reward, outcome.observation

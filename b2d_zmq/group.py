@@ -4,6 +4,7 @@ All branches are restored by the same procedure, the one on the environment's ow
 workers than branches a worker serves several in waves: the branch's own snapshot is restored, stepped, and taken again; same results,
 longer time. A branch that ended stays ended: later steps repeat its last observation with reward 0. A branch whose worker is lost is
 not valid: NaN in rewards and returns, NaN or 0 in observations, the reason in its info. Never a shorter list, never a made-up reward.
+Where the tier is not exact the branches are as true as ``fidelity`` says, and as comparable as ``noise_floor`` finds.
 """
 
 from __future__ import annotations
@@ -15,53 +16,32 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Tuple, Ty
 import numpy as np
 
 from . import advantages as formulas
-from .batch import stack
+from . import noise, results
+from .batch import same, stack
 from .client import Pending
 from .errors import B2DError, RequestError, WorkerLost, WrongMode
+from .results import GroupRollout, GroupStep
 from .session import LOSSES, Outcome, Session, Trajectory, annotate
-from .snapshot import Snapshot
+from .snapshot import Snapshot, State
 from .spaces import check_actions
+from .verdict import fidelity, rank
 
 if TYPE_CHECKING:
     from .env import CarlaEnv
 
 
 @dataclass
-class GroupStep:
-    """One step of a group of G; every part has a leading G. Mask by ``valid``. ``returns`` are the rewards summed since the fork."""
-
-    observations: Any
-    rewards: np.ndarray[Any, Any]
-    terminated: np.ndarray[Any, Any]
-    truncated: np.ndarray[Any, Any]
-    valid: np.ndarray[Any, Any]
-    infos: List[Dict[str, Any]]
-    returns: np.ndarray[Any, Any]
-    digests: List[str]
-
-
-@dataclass
-class GroupRollout(GroupStep):
-    """H steps of a group: ``rewards`` is [G, H], 0 behind the ``lengths`` [G] steps that a branch really took, NaN where it was lost.
-
-    ``terminated``, ``truncated``, ``infos`` and ``digests`` tell of each branch's last step. ``observations``: the last of each branch, or
-    all, [G, H, ...], the last one repeated behind the end.
-    """
-
-    lengths: np.ndarray[Any, Any]
-
-
-@dataclass
 class _Branch:
     index: int
     session: Session
-    data: bytes  # of its own state, as it was when it last left its worker
+    state: Snapshot | State  # its own, as it was when it last left its worker
     outcome: Outcome | None = None
     reward: float = 0.0  # of the last step
     total: float = 0.0
     steps: int = 0
     ended: bool = False
     error: B2DError | None = None
+    fidelity: Dict[str, Any] | None = None  # of its worst restore since the start
 
 
 Send = Callable[[_Branch], Pending]
@@ -69,14 +49,20 @@ Finish = Callable[[_Branch, Pending], None]
 
 
 class BranchGroup:
-    """G branches of ``snapshot``, made by ``env.fork``; a context manager that closes itself. ``n`` is G."""
+    """G branches of ``snapshot``, made by ``env.fork``; a context manager that closes itself. ``n`` is G, ``tier`` how all are restored."""
 
-    def __init__(
-        self, env: CarlaEnv, snapshot: Snapshot, n: int, sessions: Sequence[Session], give_back: Callable[[Sequence[Session]], None]
+    def __init__(  # noqa: PLR0917 (only the environment calls it)
+        self,
+        env: CarlaEnv,
+        snapshot: Snapshot,
+        n: int,
+        sessions: Sequence[Session],
+        give_back: Callable[[Sequence[Session]], None],
+        tier: str = "",
     ) -> None:
-        self.n, self.snapshot = n, snapshot
+        self.n, self.snapshot, self.tier = n, snapshot, tier
         self._env, self._sessions, self._give_back = env, list(sessions), give_back
-        self._branches = [_Branch(i, sessions[i % len(sessions)], snapshot.data) for i in range(n)]
+        self._branches = [_Branch(i, sessions[i % len(sessions)], snapshot) for i in range(n)]
         self._waves = [self._branches[i : i + len(sessions)] for i in range(0, n, len(sessions))]
         self._present: Dict[str, int] = {}  # lease -> the branch that its worker is in now
         self._initial: List[Outcome | None] = []
@@ -106,8 +92,17 @@ class BranchGroup:
         """Whether all branches began in the state of the snapshot and saw the same, bit for bit."""
         self._require_ready()
         firsts = [first for first in self._initial if first is not None]
-        same = all(_same(first.observation, firsts[0].observation) for first in firsts[1:])
-        return same and {first.digest for first in firsts} == {self.snapshot.digest}
+        alike = all(same(first.observation, firsts[0].observation) for first in firsts[1:])
+        return alike and {first.digest for first in firsts} == {self.snapshot.digest}
+
+    @property
+    def fidelity(self) -> List[Dict[str, Any] | None]:
+        """How true each branch's restore is ("tier", "verdict", "ego", ...; see docs/fidelity.md), or None where it was lost before that.
+
+        In waves a branch is restored before each of its steps: the worst of them counts.
+        """
+        self._require_ready()
+        return [branch.fidelity for branch in self._branches]
 
     @property
     def valid(self) -> np.ndarray[Any, Any]:
@@ -180,10 +175,39 @@ class BranchGroup:
 
         def finish(branch: _Branch, pending: Pending) -> None:
             done[branch.index] = trajectory = branch.session.finish_rollout(pending)
-            self._account(branch, _last(trajectory), float(trajectory.rewards.sum()), len(trajectory.rewards))
+            self._account(branch, results.last(trajectory), float(trajectory.rewards.sum()), len(trajectory.rewards))
 
         self._run(send, finish)
         return self._rolled(done, checked.shape[1], observations)
+
+    def restart(self) -> None:
+        """All branches at the snapshot again, restored as at the fork; what they did since is forgotten. A lost branch stays lost."""
+        self._require_ready()
+        for branch in self._branches:
+            branch.state, branch.outcome, branch.fidelity = self.snapshot, None, None
+            branch.reward, branch.total, branch.steps, branch.ended = 0.0, 0.0, 0, False
+        self._rounds = list(self._waves)
+        self.begin()
+
+    def noise_floor(self, actions: Any, ticks: int | None = None, against: Any = None) -> noise.NoiseFloor:
+        """Run the same actions in every branch, and see how far they drift apart and how much their returns differ.
+
+        ``actions`` f32 [H, A] for all, or [A] to hold for ``ticks``; ``against`` f32 [G, H, A]: different ones, whose returns to compare
+        with. Wanted are two branches or more, before their first step; afterwards the group is restarted, so it costs one restore of each
+        branch, or two. A branch whose worker is lost meanwhile is lost to the group.
+        """
+        self._require_ready()
+        space, skip = self._env.action_space, self._env.frame_skip
+        one = noise.plan(actions, ticks, skip, space)
+        others = None if against is None else check_actions(against, space, (self.n, -1))
+        if any(branch.steps for branch in self._branches) or self.n < 2:
+            raise WrongMode("a noise floor is measured with two branches or more at their start; fork more, or call group.restart() first")
+        run, compared = noise.drive(self, np.tile(one, (self.n, 1, 1)), skip), None
+        self.restart()
+        if others is not None:
+            compared = noise.drive(self, others, skip)
+            self.restart()
+        return noise.floor(run, compared)
 
     def select(self, i: int) -> None:
         """Go on live from branch ``i``: the environment takes its worker and counters, all other workers are released."""
@@ -248,7 +272,10 @@ class BranchGroup:
         absent = [branch for branch in branches if self._present.get(branch.session.lease.name) != branch.index]
 
         def finish(branch: _Branch, pending: Pending) -> None:
-            branch.session.finish(pending)
+            restored = branch.session.finish(pending)
+            _judge(branch, restored)
+            if branch.outcome is not None and branch.outcome.digest != restored.digest:
+                branch.outcome = restored  # the tier is not exact: what the worker is in now is what counts
 
         self._gather(self._scatter(absent, self._send_restore), finish)
 
@@ -279,11 +306,12 @@ class BranchGroup:
 
     def _send_restore(self, branch: _Branch) -> Pending:
         self._present[branch.session.lease.name] = branch.index
-        return branch.session.send_restore(branch.data)
+        return branch.session.send_restore(branch.state.data, self.tier)
 
     def _finish_restore(self, branch: _Branch, pending: Pending) -> None:
         branch.outcome = outcome = branch.session.finish(pending)
         branch.ended = outcome.terminated or outcome.truncated
+        _judge(branch, outcome)
 
     def _account(self, branch: _Branch, outcome: Outcome, reward: float, steps: int) -> None:
         branch.outcome, branch.reward = outcome, reward
@@ -295,7 +323,7 @@ class BranchGroup:
         """A session that is back at the snapshot: the environment's own, or another one if that is lost."""
         for session in self._sessions:
             try:
-                return session, session.finish(session.send_restore(self.snapshot.data))
+                return session, session.finish(session.send_restore(self.snapshot.data, self.tier))
             except LOSSES:
                 continue  # close promises an environment without an episode when none is left
         return None, None
@@ -320,24 +348,11 @@ class BranchGroup:
 
     def _rolled(self, done: Dict[int, Trajectory], steps: int, observations: str) -> GroupRollout:
         parts = self._parts()
-        rewards, lengths = np.zeros((self.n, steps)), np.zeros(self.n, np.int64)
-        rewards[~self.valid] = np.nan
-        for i, trajectory in done.items():
-            lengths[i] = len(trajectory.rewards)
-            rewards[i, : lengths[i]] = trajectory.rewards
-        parts["rewards"] = rewards
+        parts["rewards"], lengths = results.tables(done, self.valid, steps)
         if observations == "all":
-            parts["observations"] = self._films(done, steps)
+            lasts = [None if branch.error else branch.outcome for branch in self._branches]
+            parts["observations"] = results.films(self._env.observation_space, done, lasts, steps)
         return GroupRollout(**parts, lengths=lengths)
-
-    def _films(self, done: Dict[int, Trajectory], steps: int) -> Any:
-        """All observations, [G, H, ...]: stacked over G times H at once, then folded."""
-        flat: List[Any] = []
-        for branch in self._branches:
-            last = None if branch.error or branch.outcome is None else branch.outcome.observation
-            seen = done[branch.index].observations if branch.index in done else []
-            flat += seen + [last] * (steps - len(seen))
-        return _fold(stack(self._env.observation_space, flat), (self.n, steps))
 
     def _info(self, branch: _Branch) -> Dict[str, Any]:
         worker = branch.session.lease.worker
@@ -369,22 +384,10 @@ def _wait(flight: Sequence[Tuple[_Branch, Pending]]) -> None:
 
 
 def _keep(branch: _Branch, pending: Pending) -> None:
-    branch.data = branch.session.finish_snapshot(pending).data
+    branch.state = branch.session.finish_snapshot(pending)
 
 
-def _last(trajectory: Trajectory) -> Outcome:
-    ended = bool(trajectory.terminated[-1]), bool(trajectory.truncated[-1])
-    reward, seconds = float(trajectory.rewards[-1]), trajectory.simulator_seconds
-    return Outcome(trajectory.observations[-1], reward, *ended, trajectory.info, trajectory.digests[-1], trajectory.tick, seconds)
-
-
-def _fold(batch: Any, shape: Tuple[int, int]) -> Any:
-    if isinstance(batch, dict):
-        return {key: _fold(part, shape) for key, part in batch.items()}
-    return batch.reshape(*shape, *batch.shape[1:])
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return np.asarray(one).tobytes() == np.asarray(other).tobytes()
+def _judge(branch: _Branch, outcome: Outcome) -> None:
+    told = fidelity(outcome, branch.state)
+    if branch.fidelity is None or rank(told) >= rank(branch.fidelity):
+        branch.fidelity = told

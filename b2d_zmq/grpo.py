@@ -35,7 +35,8 @@ class GRPOCarlaEnv:
 
     ``service_urls``: endpoints of farms (without: ``$B2D_ENDPOINT``, or this machine's). One endpoint serves many branches:
     ``max_branches`` is ``num_services`` (or one per endpoint, if that is more), and never more than there are workers. ``base_api_port`` is
-    accepted and means nothing: a farm has one port. ``timeout``: seconds for each request to a simulator. ``env_kwargs`` go to CarlaEnv.
+    accepted and means nothing: a farm has one port. ``timeout``: seconds for each request to a simulator. ``env_kwargs`` go to CarlaEnv,
+    ``tier`` among them, by which branches are restored.
     """
 
     metadata = CarlaEnv.metadata
@@ -242,6 +243,7 @@ class GRPOCarlaEnv:
             "steps_since_branch": self.episode_steps - self.branch_start_step,
             "advantages": self._group.advantages().tolist(),
             "valid": self._group.valid.tolist(),
+            "fidelity": self._group.fidelity,
         }
 
     def get_current_observation(self) -> Observation:

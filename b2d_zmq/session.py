@@ -74,11 +74,12 @@ class Trajectory(NamedTuple):
 
 
 class Begin(NamedTuple):
-    """How an episode began: by a reset, or from a snapshot's bytes."""
+    """How an episode began: by a reset, or from a snapshot's bytes and by which tier."""
 
     seed: int = 0
     options: Mapping[str, Any] | None = None
     data: bytes | None = None
+    tier: str = ""
 
 
 class Session:
@@ -102,10 +103,11 @@ class Session:
         self._beginnings[pending.number] = Begin(seed, dict(options))
         return pending
 
-    def send_restore(self, data: bytes) -> Pending:
-        """Ask the worker to become this snapshot."""
-        pending = self._send(Kind.RESTORE, {"data": np.frombuffer(data, np.uint8)}, self.budgets["restore"])
-        self._beginnings[pending.number] = Begin(data=data)
+    def send_restore(self, data: bytes, tier: str = "") -> Pending:
+        """Ask the worker to become this snapshot, by ``tier`` or, without, by its first one."""
+        tree = {"data": np.frombuffer(data, np.uint8), **({"tier": tier} if tier else {})}
+        pending = self._send(Kind.RESTORE, tree, self.budgets["restore"])
+        self._beginnings[pending.number] = Begin(data=data, tier=tier)
         return pending
 
     def send_step(self, action: np.ndarray[Any, Any], ticks: int = 1) -> Pending:

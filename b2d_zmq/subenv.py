@@ -51,10 +51,10 @@ class SubEnv:
         self._counts = (self.steps + 1, self.total)
         return self._live().send_step(action, ticks)
 
-    def send_restore(self, snapshot: Snapshot) -> Pending:
-        """Ask to become a snapshot."""
+    def send_restore(self, snapshot: Snapshot, tier: str = "") -> Pending:
+        """Ask to become a snapshot, by ``tier``."""
         self._counts = (snapshot.episode_steps, snapshot.episode_reward)
-        return self._live().send_restore(snapshot.data)
+        return self._live().send_restore(snapshot.data, tier)
 
     def send_snapshot(self) -> Pending:
         """Ask for the present state."""

@@ -51,6 +51,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         budgets: Mapping[str, float] | None = None,
         label: str | None = None,
         client: Client | None = None,
+        tier: str | None = None,
     ) -> None:
         self.closed = True  # until it stands, so that a failure below leaves nothing to close
         if render_mode not in (None, "rgb_array"):
@@ -65,7 +66,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         self._owns_client = client is None
         self.client = client or Client(endpoint, timeout=timeout, label=label)
         self.closed = False
-        self.description = self._describe()
+        self.description, self.tier = self._describe(tier)
         self.single_observation_space = from_wire(self.description.get("observation_space", {}))
         self.single_action_space: spaces.Box = from_wire(self.description.get("action_space", {}))  # type: ignore[assignment]
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -162,9 +163,11 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         else:
             self.client.release([sub.session.lease for sub in self._subs if sub.session is not None])
 
-    def _describe(self) -> Dict[str, Any]:
+    def _describe(self, tier: str | None) -> Tuple[Dict[str, Any], str]:
+        """What a worker can do, and the tier of this environment's restores."""
         try:
-            return self.client.describe(wait=self.wait)
+            description = self.client.describe(wait=self.wait)
+            return description, arguments.tier(tier, description.get("tiers", ()))
         except BaseException:
             if self._owns_client:
                 self.client.close()
@@ -208,7 +211,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
     def _restore(self, snapshots: Mapping[int, Snapshot]) -> Tuple[Observations, Dict[str, Any]]:
         subs = [self._subs[i] for i in sorted(snapshots)]
         self._equip(subs)
-        self._exchange(subs, lambda sub: sub.send_restore(snapshots[sub.index]))
+        self._exchange(subs, lambda sub: sub.send_restore(snapshots[sub.index], self.tier))
         self._require_episodes()
         return self._observations(), gather_infos([sub.info if sub.index in snapshots else None for sub in self._subs])
 

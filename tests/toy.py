@@ -4,6 +4,7 @@ Its observation is that of a rig with one camera of 16 x 32; it ends where the d
 ``TOY_DIES`` names a file: while it exists, the next step with throttle 1 in any host ends that host without a word.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -102,3 +103,21 @@ class Toy(Backend):
         }
         info = {"route_id": 1, "step_count": tick, "told": json.dumps([x, y])}
         return Outcome(seen, reward, abs(y) > limit, abs(y) <= limit and tick >= most, info, self.digest(), tick)
+
+
+class Loose(Toy):
+    """A toy that restores by "replay", exactly, and by "transfer" a little beside the state: in each process elsewhere, within 0.1 m."""
+
+    @property
+    def traits(self):
+        return dataclasses.replace(super().traits, backend="loose", tiers=("replay", "transfer"))
+
+    def restore(self, data, tier=""):
+        tier, outcome = self.tier(tier), super().restore(data, tier)
+        off = 0.1 * (os.getpid() % 97 + 1) / 97 if tier == "transfer" else 0.0
+        self.state = (self.state[0], self.state[1] + off, *self.state[2:])
+        ego = {"position": off, "speed": 0.0, "yaw": 0.0}
+        told = {"tier": tier, "verdict": "degraded" if off else "exact", "ticks": outcome.tick, "seconds": 0.5, "ego": ego, "missing": 0}
+        outcome = self._outcome(0.0)
+        outcome.info["fidelity"] = told
+        return outcome

@@ -14,14 +14,14 @@ FAN = np.stack([LEFT, FORWARD, RIGHT])
 
 
 @contextlib.contextmanager
-def running(workers, **settings):
+def running(workers, toy="Toy", **settings):
     """A farm of ``workers`` toys; settings of the environment as keywords."""
     tests = str(Path(__file__).parent)
     changed = {"PYTHONPATH": os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH", "")])), **settings}
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
     try:
-        farm = LocalFarm(workers, backend="toy:Toy", heartbeat=0.2)
+        farm = LocalFarm(workers, backend=f"toy:{toy}", heartbeat=0.2)
     finally:
         for name, value in before.items():
             if value is None:
