@@ -20,7 +20,7 @@ from ..routes import Route
 from . import line
 from .lanes import Junction, Lane, control_of, junction_at, lanes_of, speed_limit_of, town_kind_of
 
-__all__ = ["MARGIN", "SPACING", "Junction", "Lane", "LaneChange", "Road", "build"]
+__all__ = ["MARGIN", "SPACING", "Junction", "Lane", "LaneChange", "Road", "build", "laid", "straight", "with_junctions"]
 
 MARGIN = 120.0  # metres of road before the start and beyond the goal
 SPACING = line.STEP  # metres between two samples of the reference line
@@ -171,28 +171,36 @@ class Road:
 def build(route: Route, seed: int) -> Road:
     """The road of a route; the seed only decides what neither route nor town do. Raises InvalidRouteFile where no car could drive."""
     traced = line.trace(route.waypoints.tolist())
-    points = np.array(_with_margins(traced.points))
-    s = np.arange(len(points)) * SPACING - MARGIN
-    yaw = _headings(points)
     kind = town_kind_of(route)
-    lanes = lanes_of(route, kind)
-    x, y, z = (_snap(column) for column in points.T)
+    shape = laid(_with_margins(traced.points), traced)
+    road = replace(shape, lanes=lanes_of(route, kind), town_kind=kind, speed_limit=speed_limit_of(route, kind))
+    return with_junctions(road, traced.jumps, control_of(route, seed, kind))
+
+
+def laid(points: Sequence[line.Point], traced: line.Line) -> Road:
+    """The bare road along points SPACING apart, MARGIN metres of them on either side of the traced line. Raises InvalidRouteFile.
+
+    Its lanes, junctions and limits are the caller's to add.
+    """
+    columns = np.array(points)
+    yaw = _headings(columns)
+    x, y, z = (_snap(column) for column in columns.T)
     road = Road(
         length=float(_snap(traced.length)),
-        s=s,
+        s=np.arange(len(points)) * SPACING - MARGIN,
         x=x,
         y=y,
         z=z,
         yaw=_snap(yaw),
         curvature=_snap(_slopes(yaw)),
-        lanes=lanes,
+        lanes=(),
         junctions=(),
-        town_kind=kind,
-        speed_limit=speed_limit_of(route, kind),
+        town_kind="",
+        speed_limit=0.0,
         lane_changes=tuple(LaneChange(*shift) for shift in traced.shifts),
     )
     _check(road)
-    return _with_junctions(road, route, seed, traced.jumps)
+    return road
 
 
 def _check(road: Road) -> None:
@@ -204,10 +212,10 @@ def _check(road: Road) -> None:
         )
 
 
-def _with_junctions(road: Road, route: Route, seed: int, jumps: Sequence[Tuple[float, float]]) -> Road:
-    control = control_of(route, seed, road.town_kind)
+def with_junctions(road: Road, spans: Sequence[Tuple[float, float]], control: str) -> Road:
+    """The road with a junction between each two of these s; what is too short, or a motorway's slip road, is none."""
     found = []
-    for enter, leave in jumps:
+    for enter, leave in spans:
         if leave - enter < SHORTEST_JUNCTION:  # loosening has drawn the line together
             continue
         x, y, _, yaw = road.pose(np.array([enter - APPROACH, (enter + leave) / 2.0, leave + APPROACH]))
@@ -229,12 +237,13 @@ def _drawn_in(road: Road, junction: Junction) -> Junction:
 def _with_margins(points: List[line.Point]) -> List[line.Point]:
     """The line with MARGIN metres straight road at both ends (its bending has faded there), level after 20 m."""
     count, span = int(MARGIN / SPACING), min(4, len(points) - 1)
-    before = _straight(points[span], points[0], count)
-    behind = _straight(points[-1 - span], points[-1], count)
+    before = straight(points[span], points[0], count)
+    behind = straight(points[-1 - span], points[-1], count)
     return before[::-1] + points + behind
 
 
-def _straight(start: line.Point, end: line.Point, count: int) -> List[line.Point]:
+def straight(start: line.Point, end: line.Point, count: int) -> List[line.Point]:
+    """``count`` points SPACING apart beyond ``end``, on the way from ``start``; level after 20 m."""
     dx, dy, dz = (b - a for a, b in zip(start, end))
     run = math.sqrt(dx * dx + dy * dy)
     fade = 20.0
