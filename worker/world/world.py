@@ -22,9 +22,10 @@ from .actors import ActorKind, Actors, Lights
 from .collision import touching, word_of
 from .crossings import paths_of
 from .crowd import Cast, Crowd
-from .ego import HEIGHT, LENGTH, MASS, WIDTH, Car, Ego, car_of, drive, hit, snap, view
+from .ego import HEIGHT, LENGTH, MASS, WIDTH, Car, car_of, drive, hit, snap, view
 from .expert import Expert, Hazard
 from .motion import Motion
+from .outlook import Outlook
 from .placing import Wishes, populate
 from .scenarios import plot_of
 from .script import Stage
@@ -35,10 +36,6 @@ __all__ = ["Events", "Hazard", "World"]
 
 _GRID = 2.0**20
 _GRASS_GRIP, _GRASS_DRAG = 0.55, 2.0  # share of the friction; m/s2
-_COMMANDS = {"left": 0, "right": 1, "straight": 2}
-_FOLLOW, _CHANGE_LEFT, _CHANGE_RIGHT = 3, 4, 5
-_DRIFT = 0.3  # m/s across the road that others take for a lane change
-_ANNOUNCED = 25.0  # metres before a junction or lane change at which the route's command changes
 
 
 class Events(NamedTuple):
@@ -54,13 +51,13 @@ class Events(NamedTuple):
     yield_violation: bool = False
 
 
-class World:
+class World(Outlook):
     """See the module's text. ``actors`` and ``signals`` are tables for pictures; row 0 of the actors is the ego."""
 
     def __init__(self, route: Route, seed: int, weather: Weather, traffic: float = 1.0, scenario: bool = True) -> None:
         """Build the world of a route at tick 0; ``traffic`` scales the number of others (0 to 2), ``scenario`` admits the route's own."""
-        self.route, self.seed, self.weather, self.tick = route, seed, weather, 0
-        self.road = roads.build(route, seed)
+        super().__init__(roads.build(route, seed))
+        self.route, self.seed, self.weather = route, seed, weather
         self._paths = paths_of(self.road)
         rng = random.Random(f"{seed}/{route.id}/{route.town}")
         cast = Cast(rng)
@@ -72,38 +69,36 @@ class World:
         self._motion = Motion(self.road, self.crowd, self._paths, Lights.HEAD if weathers.daylight(weather) < 0.45 else Lights.OFF)
         self._traffic = Traffic(self.road, self.crowd, self.signals, self._paths, self._motion)
         self.expert = Expert(self._traffic)
-        self._stage = Stage(self.road, self.crowd, self._paths, self.expert, plot)
+        self.stage = Stage(self.road, self.crowd, self._paths, self.expert, plot)
         self._grip = weathers.grip(weather)
-        self._edges = (self.road.lanes[0].offset - self.road.lanes[0].width / 2, self.road.lanes[-1].offset + self.road.lanes[-1].width / 2)
-        self._commands = _commands(self.road)
         self._begin(plot.start_d if plot else 0.0)
 
     def _begin(self, d: float) -> None:
         x, y, _, yaw = (float(part) for part in self.road.pose(0.0, d))
         self._car = Car(x, y, yaw)
         self._car.snap()
-        self._lane = self._lane_at(d)
+        self.lane = self.lane_at(d)
         self._sit(0.0, snap(d))
-        self._seat()
+        self.seat()
         self._settle()
 
     def step(self, throttle: float, brake: float, steer: float) -> Events:
         """One tick (0.05 s) under that action; what happened in it."""
         self.tick += 1
         before = self.ego
-        off_road = self._off_road(before)
-        grip = self._grip * self._stage.grip(before) * (_GRASS_GRIP if off_road else 1.0)
+        off_road = self.off_road(before)
+        grip = self._grip * self.stage.grip(before) * (_GRASS_GRIP if off_road else 1.0)
         drive(self._car, float(throttle), float(brake), float(steer), grip=grip, drag=_GRASS_DRAG if off_road else 0.0)
         self._look(before.s)
-        self._seat()
+        self.seat()
         along = self.ego.speed * math.cos(self.heading_error)
         self._traffic.step(along, self._actors.x, self._actors.y, self._actors.yaw, self.tick)
-        self._stage.act(self.ego, self.tick)
+        self.stage.act(self.ego, self.tick)
         self._settle()
         collision, other, impulse = self._collide()
         self.signals.show(self.tick)
         red, stop = self.signals.watch(before.s, self.ego.s, LENGTH / 2, self.ego.speed, self.tick)
-        return Events(collision, other, impulse, red, stop, self._invaded(), self._off_road(self.ego), self._stage.yield_violation)
+        return Events(collision, other, impulse, red, stop, self.invaded(), self.off_road(self.ego), self.stage.yield_violation)
 
     def _look(self, near: float) -> None:
         """Where the car is now, as everybody sees it."""
@@ -112,16 +107,8 @@ class World:
 
     def _sit(self, s: float, d: float) -> None:
         """The view of the car at that place of the road."""
-        z, self._road_yaw = self.road.level(s)
+        z, _ = self.road.level(s)
         self.ego = view(self._car, snap(z), s, d)
-
-    def _seat(self) -> None:
-        """The ego as the first row of the crowd; others take it to be going where its drift leads within a second."""
-        c = self.crowd
-        drift = self.ego.speed * math.sin(self.heading_error)
-        goal = self.ego.d + drift if abs(drift) > _DRIFT else self.ego.d
-        c.s[0], c.d[0], c.p[0], c.q[0], c.goal[0] = self.ego.s, self.ego.d, self.ego.s, self.ego.d, goal
-        c.v[0] = self.ego.speed
 
     def _settle(self) -> None:
         """Round the state to its grid, then publish everybody's place and plan on."""
@@ -156,29 +143,6 @@ class World:
         mass = 80.0 if word == "walker" else MASS
         return word, ActorKind(int(c.kind[row])).name.lower(), snap(mass * closing)
 
-    def _near_junction(self, ego: Ego) -> bool:
-        return any(j.enter - 4.0 < ego.s < j.leave + 4.0 for j in self.road.junctions)
-
-    def _off_road(self, ego: Ego) -> bool:
-        low, high = self._edges
-        return not low <= ego.d <= high and not (self._near_junction(ego) and abs(ego.d) < 30.0)
-
-    def _lane_at(self, d: float) -> int:
-        """The index of the strip that holds d; the outermost for what is beyond."""
-        for index, lane in enumerate(self.road.lanes):
-            if d <= lane.offset + 0.5 * lane.width:
-                return index
-        return len(self.road.lanes) - 1
-
-    def _invaded(self) -> bool:
-        """The ego's middle came into another lane than its own, and neither the route nor an obstacle asked for it."""
-        lane, before = self._lane_at(self.ego.d), self._lane
-        self._lane = lane
-        if lane == before or self._near_junction(self.ego):
-            return False
-        own, asked = self._lane_at(0.0), self._lane_at(self.expert.detour[0])
-        return not min(own, asked) <= lane <= max(own, asked)
-
     @property
     def actors(self) -> Actors:
         """The table of everybody, for pictures. Its lights are as they were when it was asked for, all else is always up to date."""
@@ -187,46 +151,6 @@ class World:
             self._lit = self.tick
         return self._actors
 
-    @property
-    def scenario_state(self) -> Tuple[str, str, str]:
-        """(type, archetype, "waiting" | "running" | "done"); empty type and "none" where there is no scenario."""
-        return self._stage.told
-
-    @property
-    def lane_offset(self) -> float:
-        """Metres that the ego is to the right of the route's line."""
-        return self.ego.d
-
-    @property
-    def heading_error(self) -> float:
-        """Radians that the ego points to the right of the route's heading, -pi to pi."""
-        return math.remainder(self.ego.yaw - self._road_yaw, 2.0 * math.pi)
-
-    def hazard(self) -> Hazard:
-        """What the ego must heed now; see ``expert``."""
-        return self.expert.hazard(self.ego, self.tick)
-
-    def ahead(self, n: int, spacing: float) -> Any:
-        """float64 [n, 2]: world points of the expert's line from the ego on, ``spacing`` metres apart.
-
-        It is the route itself, except that it bends round what stands in the lane once the way round is free: an honest expert's line.
-        """
-        s = self.ego.s + spacing * np.arange(n)
-        x, y = self.road.pose(s, self.expert.lateral(s))[:2]
-        return np.stack([x, y], axis=1)
-
-    def command(self) -> int:
-        """An index into ``spaces.COMMANDS``: what the route asks for within the next 25 m."""
-        for enter, leave, command in self._commands:
-            if enter - _ANNOUNCED <= self.ego.s <= leave:
-                return command
-        return _FOLLOW
-
-    @property
-    def next_command_distance(self) -> float:
-        """Metres to the next junction or lane change of the route; 0 within one, inf when none is left."""
-        return next((max(0.0, enter - self.ego.s) for enter, leave, _ in self._commands if self.ego.s <= leave), math.inf)
-
     def state(self) -> Dict[str, Any]:
         """All that ``step`` may change, as plain values and arrays; ``load`` takes it."""
         return {
@@ -234,10 +158,10 @@ class World:
             "floats": self.crowd.f.copy(),
             "ints": self.crowd.i.copy(),
             "ego": [*self._car.numbers(), self.ego.s, self.ego.d],
-            "lane": self._lane,
+            "lane": self.lane,
             "served": list(self.signals.served),
             "expert": self.expert.state(),
-            "scenario": self._stage.state(),
+            "scenario": self.stage.state(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -248,7 +172,7 @@ class World:
             numbers = [float(n) for n in (*state["ego"], *state["expert"])]
             served = [int(n) for n in state["served"]]
             tick, lane = int(state["tick"]), int(state["lane"])
-            scenario = self._stage.checked(state["scenario"])
+            scenario = self.stage.checked(state["scenario"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SnapshotCorrupt(f"not a state of this world: {error!r}") from None
         shapes = floats.shape == self.crowd.f.shape and ints.shape == self.crowd.i.shape and len(numbers) == 16
@@ -257,8 +181,8 @@ class World:
         if not (np.isfinite(floats).all() and np.isfinite(numbers).all() and self._sound(ints)):
             raise SnapshotCorrupt("a state with numbers out of range")
         self.crowd.f[:], self.crowd.i[:] = floats, ints
-        self.tick, self._lane, self.signals.served = tick, lane, served
-        self._stage.load(scenario)
+        self.tick, self.lane, self.signals.served = tick, lane, served
+        self.stage.load(scenario)
         self._become(numbers)
 
     def _sound(self, ints: Any) -> bool:
@@ -285,14 +209,7 @@ class World:
         told = hashlib.blake2b(digest_size=8)
         told.update(np.ascontiguousarray(self.crowd.f + 0.0, "<f8").tobytes())  # + 0.0: there is no negative zero
         told.update(np.ascontiguousarray(self.crowd.i, "<i4").tobytes())
-        numbers = [self.tick, self._lane, *self.signals.served, *self._car.numbers(), self.ego.s, self.ego.d, *self.expert.state()]
-        numbers += [n for part in self._stage.state() for n in part]
+        numbers = [self.tick, self.lane, *self.signals.served, *self._car.numbers(), self.ego.s, self.ego.d, *self.expert.state()]
+        numbers += [n for part in self.stage.state() for n in part]
         told.update((np.array(numbers, "<f8") + 0.0).tobytes())
         return told.hexdigest()
-
-
-def _commands(road: roads.Road) -> List[Tuple[float, float, int]]:
-    """What the route asks for as (from s, to s, command), in order."""
-    turns = [(j.enter, j.leave, _COMMANDS[j.turn]) for j in road.junctions]
-    changes = [(c.enter, c.leave, _CHANGE_LEFT if c.lateral < 0 else _CHANGE_RIGHT) for c in road.lane_changes]
-    return sorted(turns + changes)
