@@ -1,0 +1,192 @@
+"""A Bench2Drive route on a CARLA map -> the road that task, expert and scenarios drive on (worker.world.road).
+
+The waypoints say where the route runs outside the junctions; the map says how it gets through them, where it comes from and goes on to,
+which lanes lie beside it and where its junctions are. One road has one cross-section: that of the place of the route's scenario.
+Only ``carla.Map`` is asked, which answers in this process: no call to the server.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import replace
+from itertools import count
+from typing import Any, Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from b2d_zmq.errors import InvalidRouteFile
+
+from ...routes import Route
+from ...world import line
+from ...world.lanes import Lane, speed_limit_of, town_kind_of
+from ...world.road import MARGIN, SPACING, Road, laid, straight, with_junctions
+
+_OFF = 4.0  # metres from the middle of a driving lane at which a waypoint is none of this map's
+_GAP = 4.5  # metres between two waypoints that the map has to fill
+_STEP = 2.0  # metres
+_THERE = 1.5  # metres: the search for a way has arrived
+_BEND = 0.15  # radians in SPACING metres: the margins follow no tighter bend
+_KINDS = {
+    "Driving": "driving",
+    "Bidirectional": "driving",
+    "Parking": "parking",
+    "Biking": "bike",
+    "Sidewalk": "sidewalk",
+    "Shoulder": "shoulder",
+}
+_MOST_LANES = 12  # on either side
+_SCENE = 15.0  # metres behind the trigger point where the cross-section is taken
+
+
+def road_of(route: Route, carla: Any, town: Any) -> Road:
+    """The road of a route on that ``carla.Map``, without controls at its junctions. Raises InvalidRouteFile where it is not on the map."""
+    ground = _Ground(carla, town)
+    places = route.waypoints.tolist()
+    found = [ground.on_lane(place, f"waypoint {number} of route {route.id}") for number, place in enumerate(places, 1)]
+    traced = line.trace(_filled(places, found))
+    first, last = found[0], found[-1]
+    points = [*_margin(first, traced.points, -1), *traced.points, *_margin(last, traced.points, 1)]
+    kind = town_kind_of(route)
+    road = replace(laid(points, traced), town_kind=kind, speed_limit=speed_limit_of(route, kind))
+    road = replace(road, lanes=ground.lanes(road, _scene(route, road)))
+    return with_junctions(road, ground.junctions(road), "yield")
+
+
+class _Ground:
+    """Questions to a map about places of a road."""
+
+    def __init__(self, carla: Any, town: Any) -> None:
+        self._carla, self._town = carla, town
+
+    def on_lane(self, place: Sequence[float], name: str) -> Any:
+        """The map's waypoint there. Raises InvalidRouteFile where there is no driving lane."""
+        found = self._waypoint(*place)
+        away = math.inf if found is None else math.hypot(found.transform.location.x - place[0], found.transform.location.y - place[1])
+        if away > _OFF:
+            told = "has no driving lane there" if found is None else f"has its nearest driving lane {away:.1f} m away"
+            raise InvalidRouteFile(f"{name} is at {place[0]:.1f}, {place[1]:.1f}, and the map {self._town.name} {told}: is the town right?")
+        return found
+
+    def lanes(self, road: Road, s: float) -> Tuple[Lane, ...]:
+        """The strips at s, left to right, the route's own about 0."""
+        own = self._waypoint(*_place(road, s))
+        if own is None:
+            raise InvalidRouteFile(f"the map {self._town.name} has no driving lane {s:.0f} m from the start of the route")
+        left, right = _strips(own, -1), _strips(own, 1)
+        return (*left[::-1], _lane(own, own, 0.0), *right)
+
+    def junctions(self, road: Road) -> List[Tuple[float, float]]:
+        """The s between which the route is within a junction of the map."""
+        spans: List[Tuple[float, float]] = []
+        for s in np.arange(0.0, road.length, SPACING).tolist():
+            waypoint = self._waypoint(*_place(road, s))
+            if waypoint is None or not waypoint.is_junction:
+                continue
+            if spans and s - spans[-1][1] < 3.0:
+                spans[-1] = (spans[-1][0], s)
+            else:
+                spans.append((s, s))
+        return spans
+
+    def _waypoint(self, x: float, y: float, z: float) -> Any:
+        location = self._carla.Location(x=x, y=y, z=z)
+        return self._town.get_waypoint(location, project_to_road=True, lane_type=self._carla.LaneType.Driving)
+
+
+def _place(road: Road, s: float) -> Tuple[float, float, float]:
+    x, y, z, _ = road.pose(np.float64(s))
+    return float(x), float(y), float(z)
+
+
+def _scene(route: Route, road: Road) -> float:
+    """s of the place whose cross-section the road has."""
+    if not route.scenarios:
+        return 0.0
+    s, _ = road.project(np.array([route.scenarios[0].trigger[0]]), np.array([route.scenarios[0].trigger[1]]))
+    return min(max(float(s[0]) + _SCENE, 0.0), road.length)
+
+
+def _filled(places: List[List[float]], found: List[Any]) -> List[List[float]]:
+    """The waypoints, and between those that lie far apart the way that the map knows from one to the other, if it does."""
+    filled = [places[0]]
+    for a, b, start, end in zip(places, places[1:], found, found[1:]):
+        gap = math.hypot(b[0] - a[0], b[1] - a[1])
+        if gap > _GAP:
+            filled.extend(_way(start, end, 1.6 * gap + 20.0))
+        filled.append(b)
+    return filled
+
+
+def _way(start: Any, end: Any, most: float) -> List[List[float]]:
+    """Points of the shortest way between two waypoints along the lanes, without its ends; none where a lane change is needed."""
+    order = count()
+    queue: List[Tuple[float, int, Any, Tuple[Any, ...]]] = [(0.0, next(order), start, ())]
+    seen: Dict[Tuple[int, int, int, int], bool] = {}
+    while queue:
+        length, _, here, way = heapq.heappop(queue)
+        if way and _arrived(here, end):
+            return [[p.x, p.y, p.z] for p in (waypoint.transform.location for waypoint in way[:-1])]
+        if length > most:
+            continue
+        for onward in here.next(_STEP):
+            key = (onward.road_id, onward.section_id, onward.lane_id, round(onward.s))
+            if key not in seen:
+                seen[key] = True
+                heapq.heappush(queue, (length + _STEP, next(order), onward, (*way, onward)))
+    return []
+
+
+def _arrived(here: Any, end: Any) -> bool:
+    a, b = here.transform, end.transform
+    near = math.hypot(a.location.x - b.location.x, a.location.y - b.location.y) < _THERE
+    return near and math.cos(math.radians(a.rotation.yaw - b.rotation.yaw)) > 0.7
+
+
+def _margin(waypoint: Any, points: List[line.Point], way: int) -> List[line.Point]:
+    """The road before the first point (way -1) or behind the last (1): the map's straightest, and straight on where that ends."""
+    wanted, end = int(MARGIN / SPACING), points[0] if way < 0 else points[-1]
+    at = waypoint.transform.location
+    shift = (end[0] - at.x, end[1] - at.y, end[2] - at.z)
+    margin: List[line.Point] = []
+    while len(margin) < wanted:
+        onward = waypoint.next(SPACING) if way > 0 else waypoint.previous(SPACING)
+        turns = [(_turn(waypoint, other), number) for number, other in enumerate(onward)]
+        if not turns or min(turns)[0] > _BEND:
+            break
+        waypoint = onward[min(turns)[1]]
+        at = waypoint.transform.location
+        margin.append((at.x + shift[0], at.y + shift[1], at.z + shift[2]))
+    known = [*points[:5][::-1], *margin] if way < 0 else [*points[-5:], *margin]
+    margin += straight(known[-5], known[-1], wanted - len(margin))
+    return margin[::-1] if way < 0 else margin
+
+
+def _turn(a: Any, b: Any) -> float:
+    return abs(math.remainder(math.radians(b.transform.rotation.yaw - a.transform.rotation.yaw), math.tau))
+
+
+def _strips(own: Any, side: int) -> List[Lane]:
+    """The strips beside the route's lane on one side (-1 left), from the inside outwards, as far as one could drive or walk."""
+    strips: List[Lane] = []
+    here, offset = own, 0.0
+    while len(strips) < _MOST_LANES:
+        beyond = _beside(own, here, side)
+        if beyond is None or str(beyond.lane_type) not in _KINDS:
+            break
+        offset += side * 0.5 * (here.lane_width + beyond.lane_width)
+        strips.append(_lane(own, beyond, offset))
+        here = beyond
+    return strips
+
+
+def _beside(own: Any, here: Any, side: int) -> Any:
+    """The next strip; those that lead the other way have their own left and right."""
+    same = (here.lane_id > 0) == (own.lane_id > 0)
+    return here.get_right_lane() if (side > 0) == same else here.get_left_lane()
+
+
+def _lane(own: Any, strip: Any, offset: float) -> Lane:
+    kind = _KINDS[str(strip.lane_type)]
+    way = 1 if (strip.lane_id > 0) == (own.lane_id > 0) else -1
+    return Lane(round(offset, 6) + 0.0, round(float(strip.lane_width), 6), way if kind == "driving" else 0, kind)
