@@ -1,0 +1,120 @@
+"""Traffic lights brought to the phase and the remaining time of a snapshot, although CARLA lets nobody set a light's clock.
+
+The trick: a group is reset, all its times are made nothing, so that every tick moves it on by one state, until the wanted phase shows
+the wanted state; there it is frozen, that state's time is set to what must remain, and the true time is put back when it has passed.
+Pure: ``Alignment`` is told what the lights show after each tick and answers with orders; who carries them out is ``transfer``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from .moment import GREEN, RED, TIME_OF, YELLOW, Lamps
+
+RESET, TIMES, FREEZE, THAW, SHOW = "reset", "times", "freeze", "thaw", "show"
+
+_NOTHING = (0.0, 0.0, 0.0)
+_STATES = 3  # of a phase: a group of p phases is back where it was after 3 p ticks
+
+
+class Order(NamedTuple):
+    """One thing to do to one light. ``times`` are seconds of green, yellow, red; ``state`` is CARLA's number."""
+
+    row: int
+    what: str
+    times: Tuple[float, float, float] = _NOTHING
+    state: int = RED
+
+
+def turns(state: Any, before: Any, groups: Sequence[Sequence[int]]) -> Any:
+    """bool [M]: whose turn it is, seen from what shows now and whose turn it was: where all are red, the last that were not."""
+    now = before.copy()
+    for rows in groups:
+        lit = [row for row in rows if state[row] in (GREEN, YELLOW)]
+        if lit:
+            now[list(rows)] = False
+            now[lit] = True
+    return now
+
+
+def ticks_left(left: float, dt: float) -> int:
+    """In how many ticks a clock changes its state."""
+    return max(1, math.ceil(left / dt - 0.01))
+
+
+class Alignment:
+    """See the module's text. ``groups`` are the rows of each group; ``late`` (after ``finish``) are the times that must be put back."""
+
+    def __init__(self, wanted: Lamps, groups: Sequence[Sequence[int]], dt: float) -> None:
+        self._wanted, self._dt = wanted, dt
+        self._open = [list(rows) for rows in groups]
+        self._turn = np.zeros(len(wanted.state), np.bool_)
+        self._ticks, self._most = 0, 2 + _STATES * max([len(rows) for rows in groups], default=0)
+        self.stuck: List[int] = []  # rows of groups that never showed what is wanted
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to wait for."""
+        return not self._open
+
+    def begin(self, now: Lamps) -> List[Order]:
+        """What to do before the first tick. A group that is where it should be stays there, frozen like the others."""
+        fits = [rows for rows in self._open if self._fits(rows, now)]
+        self._open = [rows for rows in self._open if rows not in fits]
+        orders = [Order(rows[0], FREEZE) for rows in fits]
+        for rows in self._open:
+            orders += [Order(rows[0], THAW), *(Order(row, TIMES) for row in rows), Order(rows[0], RESET)]
+        return orders
+
+    def look(self, state: Any) -> List[Order]:
+        """What to do after a tick that showed these states."""
+        self._ticks += 1
+        self._turn = turns(state, self._turn, self._open)
+        there = [rows for rows in self._open if self._shows(rows, state)]
+        self._open = [rows for rows in self._open if rows not in there]
+        orders = [Order(rows[0], FREEZE) for rows in there]
+        if self._ticks >= self._most:
+            self.stuck = [row for rows in self._open for row in rows]
+            orders += [Order(rows[0], FREEZE) for rows in self._open]
+            orders += [Order(row, SHOW, state=int(self._wanted.state[row])) for row in self.stuck]
+            self._open = []
+        return orders
+
+    def finish(self, elapsed: Any, groups: Sequence[Sequence[int]], ahead: int) -> Tuple[List[Order], Dict[int, Tuple[int, float]]]:
+        """What to do ``ahead`` ticks before the wanted moment, and for ``back``: row -> (the state under a false time, its true time)."""
+        wanted, orders, late = self._wanted, [], {}
+        for row in range(len(wanted.state)):
+            times = [float(each) for each in wanted.times[row]]
+            state = int(wanted.state[row])
+            if wanted.turn[row] and state in TIME_OF:
+                column = TIME_OF[state]
+                late[row] = (state, times[column])
+                times[column] = float(elapsed[row]) + (ticks_left(float(wanted.left[row]), self._dt) + ahead - 0.5) * self._dt
+            orders.append(Order(row, TIMES, (times[0], times[1], times[2])))
+        orders += [Order(rows[0], THAW) for rows in groups if not wanted.frozen[rows[0]]]
+        return orders, late
+
+    def _fits(self, rows: List[int], now: Lamps) -> bool:
+        wanted = self._wanted
+        near = np.abs(now.left[rows] - wanted.left[rows]) <= 1.5 * self._dt
+        same = (now.state[rows] == wanted.state[rows]) & (now.turn[rows] == wanted.turn[rows])
+        return bool((same & (near | ~wanted.turn[rows])).all())
+
+    def _shows(self, rows: List[int], state: Any) -> bool:
+        wanted = self._wanted
+        same = bool((state[rows] == wanted.state[rows]).all())
+        return same and (not wanted.turn[rows].any() or bool((self._turn[rows] == wanted.turn[rows]).all()))
+
+
+def back(late: Dict[int, Tuple[int, float]], state: Any, times: Any) -> Tuple[List[Order], Dict[int, Tuple[int, float]]]:
+    """After each tick that follows: orders to put true times back where the state has passed, and what is still late."""
+    passed = {row: true for row, true in late.items() if state[row] != true[0]}
+    orders = []
+    for row, (old, true) in passed.items():
+        now = [float(each) for each in times[row]]
+        now[TIME_OF[old]] = true
+        orders.append(Order(row, TIMES, (now[0], now[1], now[2])))
+    return orders, {row: true for row, true in late.items() if row not in passed}
