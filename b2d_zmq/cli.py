@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Callable, Dict, Tuple
 
 import click
 
@@ -20,6 +22,7 @@ from .durations import Seconds
 from .errors import B2DError, FarmError, NoBroker
 from .local import LocalFarm
 from .protocol import DEFAULT_ENDPOINT
+from .stage import Stage
 from .table import status_text
 from .version import VERSION
 
@@ -45,8 +48,45 @@ class _Commands(click.Group):
             raise click.ClickException(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}") from error
 
 
+_ROUTES = "A Bench2Drive route file; without it, the routes shipped with us."
+_SENSORS = "predecessor, bench2drive, state, or a JSON file of cameras."
+
+
+def _farm_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a farm that a command starts; the command gets what comes after ``--`` as ``worker_options``."""
+    options = (
+        click.option("--routes", type=click.Path(exists=True, dir_okay=False), help=_ROUTES),
+        click.option("--backend", help="The simulator: embedded (the default), or carla."),
+        click.option("--carla-root", type=click.Path(file_okay=False), help="The CARLA installation, the folder with CarlaUE4.sh."),
+        click.argument(
+            "worker_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTIONS FOR b2d-worker]", callback=_options_of_workers
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _options_of_workers(_context: click.Context, _parameter: click.Parameter, words: Tuple[str, ...]) -> Tuple[str, ...]:
+    if words and not words[0].startswith("-"):
+        raise click.UsageError(f"unexpected {words[0]!r}; options for b2d-worker come after --")
+    return words
+
+
+def _staged(options: Dict[str, Any]) -> Dict[str, Any]:
+    """The options of a command with those of its farm as a Stage."""
+    names = ("endpoint", "routes", "sensors", "backend", "carla_root", "worker_options")
+    stage = Stage(**{name: options[name] for name in names})
+    return {"stage": stage, **{name: value for name, value in options.items() if name not in names}}
+
+
 _endpoint = click.option(
     "--endpoint", envvar="B2D_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True, help="The farm's broker; also $B2D_ENDPOINT."
+)
+
+
+_own_or_running = click.option(
+    "--endpoint", envvar="B2D_ENDPOINT", help="Use this running farm instead of starting one; also $B2D_ENDPOINT."
 )
 
 
@@ -62,28 +102,36 @@ def main(debug: bool) -> None:
 
 @main.command()
 @click.option("-n", "--workers", type=click.IntRange(1, 256), default=4, show_default=True, help="How many workers to start.")
-@click.option(
-    "--routes", type=click.Path(exists=True, dir_okay=False), help="A Bench2Drive route file; without it, the routes shipped with us."
-)
-@click.option("--sensors", default="predecessor", show_default=True, help="predecessor, bench2drive, state, or a JSON file of cameras.")
+@_farm_options
+@click.option("--sensors", default="predecessor", show_default=True, help=_SENSORS)
 @click.option(
     "--bind", envvar="B2D_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True, help="Where the broker listens; also $B2D_ENDPOINT."
 )
 @click.option("--heartbeat", type=Seconds(0.05, 60.0), default=1.0, show_default=True, help="Seconds between heartbeats.")
 @click.option("--message-bytes", type=click.IntRange(min=65536), help="The largest message; trainers must be told the same.")
 @click.option("--log-dir", type=click.Path(file_okay=False), help="Keep the logs there; without it they go when the farm ends.")
-def up(workers: int, bind: str, **options: Any) -> None:
+def up(workers: int, bind: str, backend: str | None, worker_options: Tuple[str, ...], **options: Any) -> None:
     """Run a farm on this machine until ctrl-C: a broker and some workers.
 
     A worker that is killed is told and not replaced; bin/supervise runs a farm that heals. Exit code 1: the broker or every worker is gone.
+
+    \b
+    With CARLA servers that the workers start and keep:
+      b2d up -n 2 --backend carla --carla-root ~/CARLA_0.9.15 --routes bench2drive220.xml
+      b2d up -n 2 --backend carla --carla-root ~/CARLA_0.9.15 -- --gpu 1 --quality-level Low
     """
     _end_as_by_ctrl_c()
 
     def told(ready: int, total: int) -> None:
         click.echo(f"  {ready} of {total} workers ready", err=True)
 
+    def doing(worker: str, words: str) -> None:
+        if options["carla_root"] or worker_options:
+            click.echo(f"  {worker}: {words}", err=True)
+
     click.echo(f"starting a broker and {workers} workers ...", err=True)
-    with LocalFarm(workers=workers, endpoint=bind, on_progress=told, **options) as farm:
+    given = {"backend": backend or "embedded", "worker_options": worker_options, **options}
+    with LocalFarm(workers=workers, endpoint=bind, on_progress=told, on_doing=doing, **given) as farm:
         click.echo(f"farm of {workers} workers at {farm.endpoint}\n")
         click.echo(_TEN_LINES.format(endpoint=farm.endpoint, branches=min(4, workers)))
         click.echo(f"In another terminal: b2d status --endpoint {farm.endpoint}     ctrl-C ends the farm", err=True)
@@ -128,10 +176,16 @@ def status(endpoint: str, as_json: bool, timeout: float) -> None:
     click.echo(json.dumps(told, indent=2, default=str) if as_json else status_text(endpoint, told))
 
 
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def doctor(arguments: Tuple[str, ...]) -> None:
+    """Check a CARLA installation and this machine, and say what to fix; b2d doctor --help tells its options."""
+    # the checks are a worker's own, and this package imports none of it
+    raise SystemExit(subprocess.run([sys.executable, "-m", "worker.doctor", *arguments], check=False).returncode)
+
+
 @main.command()
-@click.option(
-    "--routes", type=click.Path(exists=True, dir_okay=False), help="A Bench2Drive route file; without it, the routes shipped with us."
-)
+@_farm_options
 @click.option("--route", type=click.IntRange(0, 2**63 - 1), help="The id of a route in that file; without it, the first.")
 @click.option("--workers", type=click.IntRange(1, 64), help="How many workers to start; without it, one per branch.")
 @click.option("--branches", type=click.IntRange(2, 16), default=3, show_default=True, help="How many branches: the size of GRPO's group.")
@@ -140,15 +194,16 @@ def status(endpoint: str, as_json: bool, timeout: float) -> None:
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("b2d-demo"), show_default=True, help="Where the picture goes."
 )
-@click.option("--sensors", help="predecessor (the default), bench2drive, state, or a JSON file of cameras.")
-@click.option("--endpoint", envvar="B2D_ENDPOINT", help="Use this running farm instead of starting one; also $B2D_ENDPOINT.")
+@click.option("--tier", help="How branches are restored, where the simulator offers several: replay, transfer, hybrid.")
+@click.option("--sensors", help=f"Without it, predecessor. {_SENSORS}")
+@_own_or_running
 def demo(**options: Any) -> None:
     """Branch a drive in three, compare, select the best: with real processes and sockets.
 
     Writes demo.png and demo.json to --out, and leaves no process behind.
     """
     _end_as_by_ctrl_c()
-    run(Plan(**options), click.echo)
+    run(Plan(**_staged(options)), click.echo)
 
 
 _TEN_LINES = """\

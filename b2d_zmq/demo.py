@@ -14,7 +14,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 import gymnasium
 import numpy as np
@@ -26,8 +26,8 @@ from .env import CarlaEnv
 from .errors import RequestError
 from .follower import RouteFollower
 from .group import BranchGroup
-from .local import LocalFarm
-from .sheet import Drive, Moment, Story, draw, reason, record, shown_steps, table
+from .sheet import Drive, Moment, Story, draw, reason, record, restored, shown_steps, table
+from .stage import Say, Stage
 from .version import VERSION
 
 LIVE_STEPS = 30  # after the selection
@@ -40,22 +40,19 @@ APPROACH = (40, 240)  # the fewest and the most steps to the decision point
 MOVING = 5.0  # m/s from which steering decides something
 NEAR = 25.0  # metres to a thing or a stop line ahead, from which it matters
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Plan:
     """What the command's options say; see ``b2d demo --help``."""
 
     out: Path
-    routes: str | None = None
+    stage: Stage
     route: int | None = None
     workers: int | None = None
     branches: int = 3
     steps: int = 50
     seed: int = 0
-    sensors: str | None = None
-    endpoint: str | None = None
+    tier: str | None = None
 
 
 def run(plan: Plan, say: Say) -> Dict[str, Any]:
@@ -64,9 +61,9 @@ def run(plan: Plan, say: Say) -> Dict[str, Any]:
     with tempfile.TemporaryFile(dir=plan.out):
         pass  # what cannot be written there is said now, not after the drive
     began = time.monotonic()
-    with _farm(plan, say) as endpoint:
+    with plan.stage.farm(plan.workers or plan.branches, say) as endpoint:
         started = time.monotonic() - began
-        with contextlib.closing(CarlaEnv(endpoint)) as env:
+        with contextlib.closing(CarlaEnv(endpoint, tier=plan.tier)) as env:
             story = _tell(env, plan, say)
     story.timings["farm_start"] = started
     return _write(plan, story, say)
@@ -95,22 +92,6 @@ def _write(plan: Plan, story: Story, say: Say) -> Dict[str, Any]:
     numbers.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     say(f"\nwrote {picture} and {numbers}")
     return told
-
-
-@contextlib.contextmanager
-def _farm(plan: Plan, say: Say) -> Iterator[str]:
-    """A running farm's endpoint, or one of our own for as long as the demo lasts."""
-    if plan.endpoint is not None:
-        if plan.routes is not None or plan.sensors is not None:
-            told = f"--routes and --sensors are for a farm of the demo's own; the workers at {plan.endpoint} have theirs"
-            raise RequestError(f"{told}. Leave them out, or leave out --endpoint ($B2D_ENDPOINT)")
-        say(f"using the farm at {plan.endpoint} ...")
-        yield plan.endpoint
-        return
-    workers = plan.workers or plan.branches
-    say(f"starting a broker and {workers} workers on loopback ...")
-    with LocalFarm(workers=workers, routes=plan.routes, sensors=plan.sensors or "predecessor") as farm:
-        yield farm.endpoint
 
 
 def _tell(env: CarlaEnv, plan: Plan, say: Say) -> Story:
@@ -157,14 +138,19 @@ def _approach(env: CarlaEnv, observation: Any, info: Dict[str, Any]) -> Tuple[An
 
 
 def _start(group: BranchGroup, say: Say) -> Dict[str, Any]:
-    """That all branches begin alike: by the simulators' own digests, and by a hash over every observed bit."""
-    digests = [str(digest) for digest in group.digests]
+    """How alike all branches begin: by the simulators' own digests, by a hash over every observed bit, and by what each restore reports."""
+    digests, fidelity = [str(digest) for digest in group.digests], group.fidelity
     hashes = [_hash(member(group.observations, i)) for i in range(len(digests))]
-    same = set(digests) == {group.snapshot.digest} and len(set(hashes)) == 1
-    for i, (digest, seen) in enumerate(zip(digests, hashes)):
+    for i, (digest, seen, told) in enumerate(zip(digests, hashes, fidelity)):
         say(f"  branch {i} starts at state {digest}, observation {seen}")
-    say(f"  bit-identical: {'yes' if same else 'NO'}")
-    return {"identical": same, "digests": digests, "observation_hashes": hashes}
+        if told is not None and told["tier"] != "exact":
+            say(f"           restored by {restored(told)}")
+    tier = next((str(told["tier"]) for told in fidelity if told is not None), "")
+    if tier == "exact":
+        say(f"  bit-identical: {'yes' if group.identical else 'NO'}")
+    else:
+        say(f"  the snapshot's state, by digest: {digests.count(group.snapshot.digest)} of {group.n} branches")
+    return {"identical": group.identical, "tier": tier, "fidelity": fidelity, "digests": digests, "observation_hashes": hashes}
 
 
 def _step(group: BranchGroup, plan: Plan, info: Mapping[str, Any], dt: float) -> List[Drive]:

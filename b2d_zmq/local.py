@@ -18,13 +18,14 @@ import time
 import weakref
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, Dict, List, Sequence, Type
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Type
 
 from . import arguments
 from .client import Client
 from .errors import FarmError, NoBroker
 from .lifeline import Lifeline
 
+START_SECONDS = {"carla": 600.0}  # until all workers are ready; CARLA servers start two at a time, each in a minute or more
 GRACE = 5.0  # s for a process to leave after TERM, then KILL
 POLL = 0.05  # s between two looks at the broker's table
 TAIL_LINES = 20
@@ -37,8 +38,10 @@ class LocalFarm:
     ``start_timeout`` seconds are over; nothing is left running then. ``routes`` is a Bench2Drive file (None: the one shipped),
     ``sensors`` a rig, ``heartbeat`` and ``lease_ttl`` seconds, ``endpoint`` where to listen (None: a free port on loopback),
     ``message_bytes`` the largest message (a Client of such a farm must be told the same).
-    ``broker_command`` and ``worker_command`` replace the commands of this environment. ``on_progress(ready, total)`` is told of each
-    worker that becomes ready.
+    ``backend`` "carla" wants ``carla_root``, the folder with CarlaUE4.sh, or ``worker_options`` that say where a server is; these are
+    given to each worker as they are, such as ["--gpu", "0"] (see b2d-worker --help). ``broker_command`` and ``worker_command`` replace
+    the commands of this environment. ``on_progress(ready, total)`` is told of each worker that becomes ready, ``on_doing(worker, words)``
+    of what a worker does until then.
     """
 
     def __init__(
@@ -49,16 +52,20 @@ class LocalFarm:
         sensors: str = "predecessor",
         heartbeat: float = 1.0,
         backend: str = "embedded",
+        carla_root: str | os.PathLike[str] | None = None,
+        worker_options: Sequence[str] = (),
         endpoint: str | None = None,
         lease_ttl: float = 30.0,
         message_bytes: int | None = None,
         log_dir: str | os.PathLike[str] | None = None,
-        start_timeout: float = 60.0,
+        start_timeout: float | None = None,
         broker_command: Sequence[str] | None = None,
         worker_command: Sequence[str] | None = None,
         on_progress: Callable[[int, int], None] | None = None,
+        on_doing: Callable[[str, str], None] | None = None,
     ) -> None:
-        workers, deadline = arguments.whole("workers", workers), time.monotonic() + arguments.seconds("start_timeout", start_timeout)
+        patience = START_SECONDS.get(backend, 60.0) if start_timeout is None else arguments.seconds("start_timeout", start_timeout)
+        workers, deadline = arguments.whole("workers", workers), time.monotonic() + patience
         broker = list(broker_command or [_command("b2d-broker")])
         worker = list(worker_command or [_command("b2d-worker")])
         self._own_logs = log_dir is None
@@ -72,11 +79,12 @@ class LocalFarm:
             size = [] if message_bytes is None else ["--message-bytes", str(message_bytes)]
             where = ["--bind", endpoint or "tcp://127.0.0.1:*"]
             self.endpoint = self._start_broker([*broker, *where, "--lease-ttl", str(lease_ttl), *size], deadline)
-            given = [] if routes is None else ["--routes", os.fspath(routes)]
-            rest = ["--backend", backend, "--sensors", sensors, "--heartbeat", str(heartbeat), *given, *size]
+            paths = {"--routes": routes, "--carla-root": carla_root}
+            given = [word for name, path in paths.items() if path is not None for word in (name, os.fspath(path))]
+            rest = ["--backend", backend, "--sensors", sensors, "--heartbeat", str(heartbeat), *given, *size, *worker_options]
             for index in range(workers):
                 self._start(f"w-{index}", [*worker, "--endpoint", self.endpoint, "--name", "w", "--index", str(index), *rest])
-            self._await_free(deadline, on_progress)
+            self._await_free(deadline, on_progress, on_doing)
         except BaseException:
             self.close()
             raise
@@ -153,14 +161,20 @@ class LocalFarm:
             raise FarmError(f"the broker's first line is {line[:200]!r}, wanted is 'listening on ENDPOINT'")
         return found.group(1).decode()
 
-    def _await_free(self, deadline: float, on_progress: Callable[[int, int], None] | None) -> None:
-        told = -1
+    def _await_free(
+        self, deadline: float, on_progress: Callable[[int, int], None] | None, on_doing: Callable[[str, str], None] | None
+    ) -> None:
+        told, doing = -1, dict.fromkeys(self._workers, "")
         with Client(self.endpoint, label="LocalFarm", timeout=5.0) as client:
             while True:
-                ready = sum(worker["state"] == "free" for worker in self._table(client))
+                table = self._table(client)
+                ready = sum(worker["state"] == "free" for worker in table)
                 if ready != told and on_progress is not None:
                     on_progress(ready, len(self._workers))
                 told = ready
+                if on_doing is not None:
+                    for name, words in _news(table, doing):
+                        on_doing(name, words)
                 if ready >= len(self._workers):
                     return
                 self._check_alive()
@@ -200,6 +214,14 @@ def _command(name: str) -> str:
             f"the command {name} is not installed beside {sys.executable}, nor on the PATH; pip install b2d-zmq in this environment"
         )
     return found
+
+
+def _news(table: Sequence[Mapping[str, Any]], doing: Dict[str, str]) -> List[Tuple[str, str]]:
+    """The workers that start and do something else than ``doing`` says, with the new words; ``doing`` is brought up to date."""
+    words = {worker["name"]: str((worker.get("progress") or {}).get("doing", "")) for worker in table if worker["state"] == "starting"}
+    news = [(name, said) for name, said in words.items() if said and said != doing[name]]
+    doing.update(news)
+    return news
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:

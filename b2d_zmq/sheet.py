@@ -89,6 +89,13 @@ def reason(info: Mapping[str, Any]) -> str:
     return str(info.get("termination", "out of time"))
 
 
+def restored(told: Mapping[str, Any]) -> str:
+    """What a restore says of its truth, in a line."""
+    ego = told["ego"]
+    off = f"ego off by {ego['position']:.3f} m, {ego['speed']:.2f} m/s, {ego['yaw']:.2f} deg"
+    return f"{told['tier']}: {told['verdict']}, {off}, {told['ticks']} ticks in {told['seconds']:.1f} s"
+
+
 def shown_steps(steps: int) -> List[int]:
     """Which steps of a drive get a frame: COLUMNS of them, the first (0) and the last among them."""
     return sorted({round(i * steps / (COLUMNS - 1)) for i in range(COLUMNS)})
@@ -137,11 +144,19 @@ def draw(story: Story, path: Path) -> None:
     rows = [_branch_row(story, i) for i in range(len(story.branches))] + [_live_row(story)]
     scenario, snapshot = story.info["scenario"], story.snapshot
     title = f"Route {story.info['route_id']}, {story.info['town']}: {len(story.branches)} branches of one snapshot"
-    start = "all branches start bit-identical" if story.start["identical"] else "BRANCHES DIFFER AT THE START"
-    subtitle = f"{scenario['type']}, seed {story.seed}; snapshot at tick {snapshot['tick']}, digest {snapshot['digest']}; {start}"
+    subtitle = f"{scenario['type']}, seed {story.seed}; snapshot at tick {snapshot['tick']}, digest {snapshot['digest']}; {_start(story)}"
     sheet = contact_sheet(title, subtitle, rows, _from_above(story), columns=COLUMNS)
     _, picture = cv2.imencode(".png", sheet[:, :, ::-1])
     path.write_bytes(picture.tobytes())
+
+
+def _start(story: Story) -> str:
+    """How alike the branches start, in words."""
+    start = story.start
+    if start["tier"] == "exact":
+        return "all branches start bit-identical" if start["identical"] else "BRANCHES DIFFER AT THE START"
+    words = [told["verdict"] for told in start["fidelity"] if told is not None]
+    return f"restored by {start['tier']}: " + ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
 
 
 def _branch_row(story: Story, i: int) -> Row:
