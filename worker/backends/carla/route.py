@@ -149,7 +149,8 @@ def _margin(waypoint: Any, points: List[line.Point], way: int) -> List[line.Poin
     at = waypoint.transform.location
     shift = (end[0] - at.x, end[1] - at.y, end[2] - at.z)
     margin: List[line.Point] = []
-    while len(margin) < wanted:
+    fits = _leads(waypoint, *((points[0], points[1]) if way < 0 else (points[-2], points[-1])))
+    while fits and len(margin) < wanted:
         onward = waypoint.next(SPACING) if way > 0 else waypoint.previous(SPACING)
         turns = [(_turn(waypoint, other), number) for number, other in enumerate(onward)]
         if not turns or min(turns)[0] > _BEND:
@@ -160,6 +161,12 @@ def _margin(waypoint: Any, points: List[line.Point], way: int) -> List[line.Poin
     known = [*points[:5][::-1], *margin] if way < 0 else [*points[-5:], *margin]
     margin += straight(known[-5], known[-1], wanted - len(margin))
     return margin[::-1] if way < 0 else margin
+
+
+def _leads(waypoint: Any, a: line.Point, b: line.Point) -> bool:
+    """Whether the lane leads from a to b; where roads lie on one another the one that was found may be another's."""
+    yaw = math.radians(waypoint.transform.rotation.yaw)
+    return (b[0] - a[0]) * math.cos(yaw) + (b[1] - a[1]) * math.sin(yaw) > 0.7 * SPACING
 
 
 def _turn(a: Any, b: Any) -> float:
