@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from worker.backends.carla.digest import digest, diverged
-from worker.backends.carla.moment import Lamps, moment, no_lamps
+from worker.backends.carla.moment import moment
 
 ROW = [10.0, -20.0, 0.5, 0.0, 90.0, 0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 1.0]
 
+DARK = (np.zeros(0, np.uint8), np.zeros(0, bool))
+
 
 def state(row=ROW, other=ROW, told=("task", 1)):
-    return digest(list(told), moment([row, other], [[], []]), no_lamps())
+    return digest(list(told), moment([row, other], [[], []]), *DARK)
 
 
 def changed(column, by):
@@ -41,11 +43,10 @@ def test_who_is_gone_counts_and_the_order_of_the_cast_counts():
 def test_what_is_told_and_the_lights_count():
     assert state(told=("task", 2)) != state()
 
-    def lit(shown, left=1.0):
-        lamps = Lamps(np.array([shown], np.uint8), np.ones(1, bool), np.float32([left]), np.zeros((1, 3), np.float32), np.zeros(1, bool))
-        return digest(0, moment([ROW], [[]]), lamps)
+    def lit(shown, turn):
+        return digest(0, moment([ROW], [[]]), np.array([shown], np.uint8), np.array([turn]))
 
-    assert lit(0) != lit(2) and lit(0) == lit(0, left=2.0)
+    assert len({lit(0, False), lit(2, True), lit(0, True)}) == 3
 
 
 def test_where_two_logs_part():

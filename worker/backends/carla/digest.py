@@ -13,7 +13,7 @@ import numpy as np
 
 from b2d_zmq import codec
 
-from .moment import PLACE, ROTATION, VELOCITY, Lamps, Moment
+from .moment import PLACE, ROTATION, VELOCITY, Moment
 
 EVERY = 10  # ticks between two digests that the action log keeps
 
@@ -21,14 +21,14 @@ _CENTIMETRE, _TENTH, _SLOW = 100.0, 10.0, 20.0  # steps per metre, degree and m/
 _ROUND = 3600  # tenths of a degree
 
 
-def digest(told: Any, moment: Moment, lamps: Lamps) -> str:
-    """The digest of ``told`` (plain values: task, scenario, tick), of the actors and of the lights."""
+def digest(told: Any, moment: Moment, shown: Any, turn: Any) -> str:
+    """The digest of ``told`` (plain values: task, scenario, tick), of the actors, and of what the lights show and whose turn it is."""
     hashed = hashlib.blake2b(codec.encode(told)[0], digest_size=8)
     motion = np.where(moment.alive[:, None], moment.motion, 0.0).astype(np.float64)
     hashed.update(np.rint(motion[:, PLACE] * _CENTIMETRE).astype("<i8").tobytes())
     hashed.update((np.rint(motion[:, ROTATION] * _TENTH).astype("<i8") % _ROUND).tobytes())
     hashed.update(np.rint(motion[:, VELOCITY] * _SLOW).astype("<i8").tobytes())
-    for array in (moment.alive, lamps.state, lamps.turn):
+    for array in (moment.alive, shown, turn):
         hashed.update(np.ascontiguousarray(array, "|u1").tobytes())
     return hashed.hexdigest()
 

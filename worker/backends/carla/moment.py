@@ -44,8 +44,3 @@ def moment(rows: Sequence[Sequence[float] | None], controls: Sequence[Sequence[f
             motion[index] = row
             control[index, : len(controls[index])] = controls[index]
     return Moment(motion, control, alive)
-
-
-def no_lamps() -> Lamps:
-    """The lamps of a route without traffic lights."""
-    return Lamps(np.zeros(0, np.uint8), np.zeros(0, np.bool_), np.zeros(0, np.float32), np.zeros((0, 3), np.float32), np.zeros(0, np.bool_))
