@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
 VULKANINFO_SECONDS = 20.0  # a loader that asks a sick driver may never come back
-ICD_FOLDERS = ("/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d")
+ICD_FOLDERS = ("/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/usr/local/nvidia/share/vulkan/icd.d")
 ICD_VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")
 
 
@@ -145,8 +145,8 @@ def _in_slices(nvml: Any, handle: Any) -> bool:
 def _numbered(found: List[Gpu], driver: str) -> Survey:
     """Give each GPU its Vulkan number: by UUID where vulkaninfo tells it, else by the order of the PCI bus."""
     numbers, why_not = _ask_vulkan()
-    if all(gpu.uuid.lower() in numbers for gpu in found):
-        gpus = [gpu._replace(adapter=numbers[gpu.uuid.lower()]) for gpu in found]
+    if all(gpu.uuid in numbers for gpu in found):
+        gpus = [gpu._replace(adapter=numbers[gpu.uuid]) for gpu in found]
         return Survey(tuple(gpus), driver, numbering="vulkaninfo, by UUID")
     order = sorted(gpu.bus for gpu in found)
     gpus = [gpu._replace(adapter=order.index(gpu.bus)) for gpu in found]
