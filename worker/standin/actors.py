@@ -102,6 +102,7 @@ class Vehicle:
     wheels: Dict[int, float] = field(default_factory=dict)  # steer direction shown with physics off, degrees
     pending: Vector = ZERO  # impulse per mass to be added in the next tick, m/s, world
     spin: float = 0.0  # the same for the yaw rate, rad/s
+    height: float = 0.0  # z after the last tick
     limit: float = 30.0  # km/h
     lamp: int = 0  # the traffic light that governs it, 0 none
     seen: Tuple[float, float, float] = (math.inf, math.inf, 0.0)  # x, y, yaw at which limit and lamp were looked up
