@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, Tuple
 
 import click
 
+from . import fidelity as measure
 from .client import Client
 from .demo import Plan, run
 from .durations import Seconds
@@ -27,6 +28,7 @@ from .table import status_text
 from .version import VERSION
 
 NO_BROKER = 69  # sysexits' EX_UNAVAILABLE
+MOST_TICKS = 1000  # after a restore
 WATCH_SECONDS = 0.5  # between two looks at the processes of a farm
 
 
@@ -204,6 +206,38 @@ def demo(**options: Any) -> None:
     """
     _end_as_by_ctrl_c()
     run(Plan(**_staged(options)), click.echo)
+
+
+def _whole_numbers(_context: click.Context, _parameter: click.Parameter, text: str) -> Tuple[int, ...]:
+    try:
+        ticks = sorted({int(word) for word in text.split(",")})
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list such as 0,1,5,20") from None
+    if not 0 <= ticks[0] <= ticks[-1] <= MOST_TICKS or ticks[-1] == 0:
+        raise click.BadParameter(f"ticks go from 0 to {MOST_TICKS}, and one above 0 is wanted")
+    return tuple(ticks)
+
+
+@main.command()
+@_farm_options
+@click.option("--route", type=click.IntRange(0, 2**63 - 1), multiple=True, help="The id of a route to measure on; can be repeated.")
+@click.option("--sample", type=click.IntRange(1), default=10, show_default=True, help="Without --route: so many of --routes, of all towns.")
+@click.option("--ticks", default="0,1,5,10,20,50,100", show_default=True, callback=_whole_numbers, help="When to look, after a restore.")
+@click.option("--tiers", default="", help="Such as replay,transfer; without it, all that the simulator offers.")
+@click.option("--workers", type=click.IntRange(2, 64), default=2, show_default=True, help="How many workers: one per branch.")
+@click.option("--prefix", type=click.IntRange(1, 10_000), default=60, show_default=True, help="Ticks from the reset to the branch point.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The seed of the episodes.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("b2d-fidelity"), show_default=True, help="Where to.")
+@click.option("--sensors", help=f"Without it, state. {_SENSORS}")
+@_own_or_running
+def fidelity(tiers: str, **options: Any) -> None:
+    """Measure how true the restores of an installation are, and how much of a return is noise.
+
+    Writes fidelity.md, fidelity.json and fidelity.png to --out; docs/fidelity.md tells what the numbers mean.
+    """
+    _end_as_by_ctrl_c()
+    asked = tuple(word.strip() for word in tiers.split(",") if word.strip())
+    measure.run(measure.Plan(tiers=asked, **_staged(options)), click.echo)
 
 
 _TEN_LINES = """\

@@ -148,7 +148,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         """
         self._require_no_group("restore")
         self._require_fitting(snapshot)
-        chosen = self._chosen(tier)
+        chosen = self.tier_of(tier)
         session = self._ready_session()
         outcome = session.finish(session.send_restore(snapshot.data, chosen))
         self._take(outcome, snapshot.episode_steps, snapshot.episode_reward)
@@ -162,7 +162,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         each branch is restored, as in ``restore``. Waves restore a branch before each of its steps, so any tier but "exact" costs much
         there: "replay" drives the whole way to the branch again, "transfer" adds an error each time; ``group.fidelity`` tells the worst.
         """
-        n, chosen = arguments.whole("n", n), self._chosen(tier)
+        n, chosen = arguments.whole("n", n), self.tier_of(tier)
         workers = n if workers is None else arguments.whole("workers", workers)
         if workers > n:
             raise RequestError(f"{workers} workers for {n} branches; at most one worker per branch is of use")
@@ -185,7 +185,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         try:
             self._require_no_group("branch")
             self._require_fitting(snapshot)
-            chosen = self._chosen(tier)
+            chosen = self.tier_of(tier)
             own = self._ready_session()
         except BaseException:
             give_back(others)
@@ -217,6 +217,10 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
             raise NoEpisode("no snapshot has been saved; call save_snapshot first")
         observation, info = self.restore(self._kept(self.current_snapshot))
         return observation, {**info, "from_snapshot": True}
+
+    def tier_of(self, tier: str | None) -> str:
+        """The tier that a call goes by: its own, or this environment's. Raises UnknownOption for one that the farm does not offer."""
+        return self.tier if tier is None else arguments.tier(tier, self.description.get("tiers", ()))
 
     def get_current_observation(self) -> Observation:
         """The last observation; raises NoEpisode before the first reset."""
@@ -253,9 +257,6 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         self._require_no_group("lend")
         session, self._session = self._ready_session(), None
         return session
-
-    def _chosen(self, tier: str | None) -> str:
-        return self.tier if tier is None else arguments.tier(tier, self.description.get("tiers", ()))
 
     def _take(self, outcome: Outcome, steps: int, reward: float) -> None:
         self.episode_steps, self.episode_reward, self.last_observation = steps, reward, outcome.observation

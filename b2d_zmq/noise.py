@@ -48,7 +48,7 @@ class NoiseFloor:
     @property
     def std(self) -> float:
         """The standard deviation of the returns of identical actions (over G, as GRPO's advantages take it)."""
-        return _std(self.returns)
+        return std(self.returns)
 
     @property
     def spread(self) -> float:
@@ -58,7 +58,7 @@ class NoiseFloor:
     @property
     def signal(self) -> float:
         """The standard deviation of the returns of different actions; NaN where none were run."""
-        return float("nan") if self.against is None else _std(self.against)
+        return float("nan") if self.against is None else std(self.against)
 
     @property
     def ratio(self) -> float:
@@ -66,6 +66,11 @@ class NoiseFloor:
         if self.against is None or (self.std == 0.0 and self.signal == 0.0):
             return float("nan")
         return self.std / self.signal if self.signal else float("inf")
+
+
+def std(returns: Array) -> float:
+    """The standard deviation; 0 where all are equal, without the rounding of their mean."""
+    return float(np.std(returns - returns[0]))
 
 
 def floor(run: Run, against: Run | None = None) -> NoiseFloor:
@@ -102,11 +107,6 @@ def plan(actions: Any, ticks: int | None, frame_skip: int, space: spaces.Box) ->
     if not 1 <= steps <= len(checked):
         raise RequestError(f"{steps} steps of {frame_skip} ticks are wanted, and {len(checked)} actions given")
     return checked[:steps]
-
-
-def _std(returns: Array) -> float:
-    """The standard deviation; 0 where all are equal, without the rounding of their mean."""
-    return float(np.std(returns - returns[0]))
 
 
 def _steps(ticks: int, frame_skip: int) -> int:

@@ -154,15 +154,15 @@ def _road(canvas: Any, view: _View, route: Any, lanes: Any) -> None:
     right = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     for offset, width, direction in lanes:
         color = ASPHALT if direction > 0 else ONCOMING if direction < 0 else VERGE
-        _polyline(canvas, view.pixels(route + offset * right), color, max(1, round(width * view.scale) + 1))
+        polyline(canvas, view.pixels(route + offset * right), color, max(1, round(width * view.scale) + 1))
     thick = max(1, round(0.15 * view.scale))
     for one, other in zip(lanes[:-1], lanes[1:]):
         edge = view.pixels(route + (one[0] + one[1] / 2) * right)
         if one[2] == other[2] != 0:
             for k in range(0, len(edge) - 2, 4):  # 4 m of paint, 4 m without
-                _polyline(canvas, edge[k : k + 3], (235, 235, 235), thick)
+                polyline(canvas, edge[k : k + 3], (235, 235, 235), thick)
         elif one[2] or other[2]:
-            _polyline(canvas, edge, (236, 196, 60) if one[2] * other[2] < 0 else (235, 235, 235), thick)
+            polyline(canvas, edge, (236, 196, 60) if one[2] * other[2] < 0 else (235, 235, 235), thick)
 
 
 def _beyond(end: Any, before: Any) -> Any:
@@ -174,8 +174,8 @@ def _track(canvas: Any, view: _View, track: Track) -> None:
     pixels = view.pixels(track.points)
     if not len(pixels):
         return
-    _polyline(canvas, pixels, (255, 255, 255), 9 if track.wide else 7)
-    _polyline(canvas, pixels, track.color, 5 if track.wide else 3)
+    polyline(canvas, pixels, (255, 255, 255), 9 if track.wide else 7)
+    polyline(canvas, pixels, track.color, 5 if track.wide else 3)
     for point in pixels[10::10]:
         cv2.circle(canvas, _point(point), 4, track.color, -1, cv2.LINE_AA)
     if track.crash:
@@ -188,11 +188,11 @@ def _legend(canvas: Any, tracks: Sequence[Track]) -> None:
     for i, track in enumerate(tracks):
         y = 34 + 24 * i
         cv2.line(canvas, (20, y - 6), (48, y - 6), track.color, 5 if track.wide else 3, cv2.LINE_AA)
-        _text(canvas, track.name, (58, y), 0.5)
+        write(canvas, track.name, (58, y), 0.5)
 
 
 def _legend_width(tracks: Sequence[Track]) -> int:
-    return max(_text_size(track.name, 0.5)[0] for track in tracks) + 74
+    return max(text_size(track.name, 0.5)[0] for track in tracks) + 74
 
 
 def _scale_bar(canvas: Any, scale: float) -> None:
@@ -203,13 +203,13 @@ def _scale_bar(canvas: Any, scale: float) -> None:
     for x in (right - long, right):
         cv2.line(canvas, (x, y - 6), (x, y + 6), INK, 2, cv2.LINE_AA)
     text = f"{metres} m"
-    _text(canvas, text, (right - long - _text_size(text, 0.5)[0] - 12, y + 6), 0.5)
+    write(canvas, text, (right - long - text_size(text, 0.5)[0] - 12, y + 6), 0.5)
 
 
 def _heading(title: str, subtitle: str) -> Any:
     band = _blank(98)
-    _text(band, title, (_EDGE, 46), 1.0)
-    _text(band, subtitle, (_EDGE, 78), 0.54, FAINT)
+    write(band, title, (_EDGE, 46), 1.0)
+    write(band, subtitle, (_EDGE, 78), 0.54, FAINT)
     return band
 
 
@@ -222,14 +222,14 @@ def _row(row: Row, columns: int) -> Any:
         cv2.rectangle(band, (_EDGE - 14, 0), (WIDTH - _EDGE + 13, high + 6), (223, 243, 230), -1)
         cv2.rectangle(band, (_EDGE - 14, 0), (WIDTH - _EDGE + 13, high + 6), CHOSEN, 2)
     cv2.rectangle(band, (_EDGE - 4, 10), (_EDGE + 4, high - 10), row.color, -1)
-    _text(band, row.name, (_EDGE + 16, 34), 0.72)
+    write(band, row.name, (_EDGE + 16, 34), 0.72)
     for i, caption in enumerate(row.captions):
-        _text(band, _clipped(caption.text, caption.size, _LABEL - 24), (_EDGE + 16, 62 + 22 * i), caption.size, caption.color)
+        write(band, _clipped(caption.text, caption.size, _LABEL - 24), (_EDGE + 16, 62 + 22 * i), caption.size, caption.color)
     for i, tile in enumerate(tiles):
         x = _EDGE + _LABEL + i * (wide + _GAP)
         band[6 : 6 + tile.shape[0], x : x + wide] = tile
         if i < len(row.times):
-            _text(band, row.times[i], (x + 2, 6 + tile.shape[0] + 17), 0.42, FAINT)
+            write(band, row.times[i], (x + 2, 6 + tile.shape[0] + 17), 0.42, FAINT)
     return band
 
 
@@ -252,23 +252,26 @@ def _blank(high: int) -> Any:
 
 def _clipped(text: str, size: float, wide: int) -> str:
     """The text, cut with dots where it would run into the frames."""
-    if _text_size(text, size)[0] <= wide:
+    if text_size(text, size)[0] <= wide:
         return text
-    while text and _text_size(text + "...", size)[0] > wide:
+    while text and text_size(text + "...", size)[0] > wide:
         text = text[:-1]
     return text.rstrip() + "..."
 
 
-def _text_size(text: str, size: float) -> Tuple[int, int]:
+def text_size(text: str, size: float) -> Tuple[int, int]:
+    """Width and height in pixels of a line of text."""
     (wide, high), _ = cv2.getTextSize(text, _FONT, size, 1)
     return int(wide), int(high)
 
 
-def _text(canvas: Any, text: str, place: Tuple[int, int], size: float, color: Color = INK) -> None:
+def write(canvas: Any, text: str, place: Tuple[int, int], size: float, color: Color = INK) -> None:
+    """Draw a line of text; ``place`` is the left end of its base line."""
     cv2.putText(canvas, text, place, _FONT, size, color, 1, cv2.LINE_AA)
 
 
-def _polyline(canvas: Any, pixels: Any, color: Color, thickness: int) -> None:
+def polyline(canvas: Any, pixels: Any, color: Color, thickness: int) -> None:
+    """Draw a line through float pixels [N, 2]."""
     # a route may run far off the canvas; fixed-point coordinates that overflow would draw nonsense
     near: List[Tuple[int, int]] = [_point(pixel) for pixel in np.clip(pixels, -20000, 20000)]
     cv2.polylines(canvas, [np.asarray(near, np.int32)], False, color, thickness, cv2.LINE_AA)

@@ -47,6 +47,10 @@ class Tracks(NamedTuple):
         """Those at ``index`` of the leading dimension."""
         return Tracks(*(part[index] for part in self))
 
+    def until(self, moments: int) -> Tracks:
+        """A record [G, K] with so many moments, the last one repeated where it ended before."""
+        return Tracks(*(part[:, np.minimum(np.arange(moments), part.shape[1] - 1)] for part in self))
+
     def gaps(self, other: Tracks) -> Gaps:
         """How far apart the two are, element by element; they broadcast as numpy's arrays do."""
         turn = np.abs(np.remainder(self.yaw - other.yaw + 180.0, 360.0) - 180.0)
