@@ -82,7 +82,7 @@ class Town:
             self.tick()
             ticks += 1
             self.do(alignment.look(self.state))
-        orders, self.late = alignment.finish(self.elapsed, self.rows, ahead)
+        orders, self.late = lights.clocks(wanted, self.elapsed, self.rows, DT, ahead)
         self.do(orders)
         self.tick(ahead)
         return ticks, alignment.stuck

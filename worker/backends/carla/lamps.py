@@ -6,12 +6,12 @@ times may be false for a while after a transfer (see ``lights``): what is read h
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Set, Tuple
+from typing import Any, List, Sequence, Set
 
 import numpy as np
 
 from ...world.road import Road
-from .lights import FREEZE, RESET, SHOW, TIMES, Order, back, turns
+from .lights import FREEZE, RESET, SHOW, TIMES, Late, Order, back, turns
 from .moment import TIME_OF, Lamps
 
 NEAR = 150.0  # metres from the route beyond which lights are nobody's business in an episode
@@ -27,7 +27,7 @@ class LampWatch:
         self._states = [carla.TrafficLightState.values[number] for number in range(5)]
         self.ids = tuple(name for name, _, _ in order)
         self.groups = [[row for row, (_, number, _) in enumerate(order) if number == group] for group in range(len(members))]
-        self.late: Dict[int, Tuple[int, float]] = {}
+        self.late: Late = {}
         self.turn = np.zeros(len(order), np.bool_)
 
     def see(self) -> None:

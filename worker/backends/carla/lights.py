@@ -16,6 +16,9 @@ from .moment import GREEN, RED, TIME_OF, YELLOW, Lamps
 
 RESET, TIMES, FREEZE, THAW, SHOW = "reset", "times", "freeze", "thaw", "show"
 
+Late = Dict[int, Tuple[int, float]]
+"""Rows under a false time -> (the state that it is false for, the true time)."""
+
 _NOTHING = (0.0, 0.0, 0.0)
 _STATES = 3  # of a phase: a group of p phases is back where it was after 3 p ticks
 
@@ -46,7 +49,7 @@ def ticks_left(left: float, dt: float) -> int:
 
 
 class Alignment:
-    """See the module's text. ``groups`` are the rows of each group; ``late`` (after ``finish``) are the times that must be put back."""
+    """See the module's text. ``groups`` are the rows of each group; ``clocks`` is what follows."""
 
     def __init__(self, wanted: Lamps, groups: Sequence[Sequence[int]], dt: float) -> None:
         self._wanted, self._dt = wanted, dt
@@ -83,20 +86,6 @@ class Alignment:
             self._open = []
         return orders
 
-    def finish(self, elapsed: Any, groups: Sequence[Sequence[int]], ahead: int) -> Tuple[List[Order], Dict[int, Tuple[int, float]]]:
-        """What to do ``ahead`` ticks before the wanted moment, and for ``back``: row -> (the state under a false time, its true time)."""
-        wanted, orders, late = self._wanted, [], {}
-        for row in range(len(wanted.state)):
-            times = [float(each) for each in wanted.times[row]]
-            state = int(wanted.state[row])
-            if wanted.turn[row] and state in TIME_OF:
-                column = TIME_OF[state]
-                late[row] = (state, times[column])
-                times[column] = float(elapsed[row]) + (ticks_left(float(wanted.left[row]), self._dt) + ahead - 0.5) * self._dt
-            orders.append(Order(row, TIMES, (times[0], times[1], times[2])))
-        orders += [Order(rows[0], THAW) for rows in groups if not wanted.frozen[rows[0]]]
-        return orders, late
-
     def _fits(self, rows: List[int], now: Lamps) -> bool:
         wanted = self._wanted
         near = np.abs(now.left[rows] - wanted.left[rows]) <= 1.5 * self._dt
@@ -109,7 +98,22 @@ class Alignment:
         return same and (not wanted.turn[rows].any() or bool((self._turn[rows] == wanted.turn[rows]).all()))
 
 
-def back(late: Dict[int, Tuple[int, float]], state: Any, times: Any) -> Tuple[List[Order], Dict[int, Tuple[int, float]]]:
+def clocks(wanted: Lamps, elapsed: Any, groups: Sequence[Sequence[int]], dt: float, ahead: int) -> Tuple[List[Order], Late]:
+    """What to do to aligned lights ``ahead`` ticks before the wanted moment: the time that must remain, true times else, and go."""
+    orders: List[Order] = []
+    late: Late = {}
+    for row in range(len(wanted.state)):
+        times = [float(each) for each in wanted.times[row]]
+        state = int(wanted.state[row])
+        if wanted.turn[row] and state in TIME_OF:
+            late[row] = (state, times[TIME_OF[state]])
+            times[TIME_OF[state]] = float(elapsed[row]) + (ticks_left(float(wanted.left[row]), dt) + ahead - 0.5) * dt
+        orders.append(Order(row, TIMES, (times[0], times[1], times[2])))
+    orders += [Order(rows[0], THAW) for rows in groups if not wanted.frozen[rows[0]]]
+    return orders, late
+
+
+def back(late: Late, state: Any, times: Any) -> Tuple[List[Order], Late]:
     """After each tick that follows: orders to put true times back where the state has passed, and what is still late."""
     passed = {row: true for row, true in late.items() if state[row] != true[0]}
     orders = []

@@ -6,10 +6,9 @@ them comes after somebody missing is spawned anew too: then ids ascend in the sn
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from . import orders
-from .capture import kind_of
 from .link import Link
 from .moment import Moment
 from .snapshot import Role

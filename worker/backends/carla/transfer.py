@@ -12,7 +12,7 @@ from typing import Any, List, Sequence, Tuple
 from . import orders
 from .capture import WEATHER, Watch, weather
 from .fidelity import Account, Residuals, residuals
-from .lights import FREEZE, Alignment, Order
+from .lights import FREEZE, Alignment, Order, clocks
 from .link import Link, asking
 from .moment import Moment
 from .snapshot import State
@@ -73,7 +73,7 @@ class Transfer:
         for number, (before, after) in enumerate(zip(self._steps, self._steps[1:])):
             last = number == len(self._steps) - 2
             if last:
-                told, lamps.late = Alignment(self._state.lamps, lamps.groups, self._state.dt).finish(
+                told, lamps.late = clocks(self._state.lamps, lamps.elapsed(), lamps.groups, self._state.dt, _LANDING)
                     lamps.elapsed(), lamps.groups, _LANDING
                 )
                 lamps.obey(told)
