@@ -74,8 +74,6 @@ class Transfer:
             last = number == len(self._steps) - 2
             if last:
                 told, lamps.late = clocks(self._state.lamps, lamps.elapsed(), lamps.groups, self._state.dt, _LANDING)
-                    lamps.elapsed(), lamps.groups, _LANDING
-                )
                 lamps.obey(told)
             self._tick(self._hold(before, after, hold_gear=not last))
 
