@@ -1,8 +1,8 @@
-"""One child process and its group: launch, notice its death at once, TERM, KILL, reap. Touches no process that it did not start.
+"""One child process and its group: launch, notice its end, TERM, KILL, reap. Touches no process that it did not start.
 
-The child is alone in a session of its own, so that its group can be ended whole. It holds the only write end of a pipe, whose end
-wakes the parent's poll loop in the moment of death. What it prints is passed on to the parent's stderr, and the tail is kept to be quoted.
-The child's side (``die_with_parent``) asks the kernel to end it with its parent. Linux only; elsewhere that is skipped with a log line.
+The child is alone in a session of its own, so that its group can be ended whole. Its end comes as SIGCHLD to this process; ``ended`` then
+says whose it was, and only ``reap`` gives the pid up, so that nothing else is ever killed by its number. The child's side
+(``die_with_parent``, ``become``) asks the kernel to end it with its parent. Linux only.
 """
 
 from __future__ import annotations
@@ -13,89 +13,67 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Dict, List, Sequence
+from typing import Dict, List, Mapping, Sequence
 
-TAIL_BYTES = 4096
 _PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger("worker.child")
 
 
 class Child:
-    """A running child. ``death`` and ``output`` are file descriptors to poll; ``death`` becomes readable when the child is gone."""
+    """A running child; what it prints goes to the file descriptor ``output``."""
 
-    def __init__(self, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
-        """Start ``command`` (no shell); ``{death}`` in it becomes the number of the fd that the child has to keep to itself."""
-        self.death, death_write = os.pipe()
-        self.output, output_write = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [word.replace("{death}", str(death_write)) for word in command],
-                stdin=subprocess.DEVNULL,
-                stdout=output_write,
-                stderr=output_write,
-                pass_fds=(*pass_fds, death_write),
-                start_new_session=True,
-            )
-        except OSError:
-            os.close(self.death)
-            os.close(self.output)
-            raise
-        finally:
-            os.close(death_write)
-            os.close(output_write)
-        os.set_blocking(self.output, False)
-        self.output_open = True
-        self._tail = b""
+    def __init__(
+        self, command: Sequence[str], output: int, pass_fds: Sequence[int] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start ``command`` (no shell)."""
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=tuple(pass_fds),
+            env=None if environment is None else dict(environment),
+            start_new_session=True,
+        )
         self.pid = self._process.pid
 
-    def read_output(self) -> bool:
-        """Pass on what the child has printed since. False when there is nothing more; ``output_open`` says whether there may be."""
-        try:
-            data = os.read(self.output, 65536)
-        except BlockingIOError:
-            return False
-        if not data:
-            self.output_open = False
-            return False
-        self._tail = (self._tail + data)[-TAIL_BYTES:]
-        sys.stderr.buffer.write(data)
-        sys.stderr.buffer.flush()
-        return True
-
-    def tail(self, lines: int = 20) -> str:
-        """The last lines that the child printed."""
-        text = self._tail.decode("utf-8", "replace")
-        return "\n".join(text.splitlines()[-lines:])
+    def ended(self) -> bool:
+        """Whether the child is over; it waits to be reaped then."""
+        if self._process.returncode is not None:
+            return True
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def terminate(self) -> None:
         """Ask the child to leave (TERM to the child alone: what it started is its own to stop)."""
-        self._process.terminate()
+        self.send(signal.SIGTERM)
 
-    def kill(self) -> None:
-        """End the whole group now. The pid is still ours, because only ``reap`` gives it up."""
+    def send(self, number: int) -> None:
+        """Send a signal to the child alone."""
+        self._process.send_signal(number)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send KILL, or another signal, to the whole group. The pid is still ours, because only ``reap`` gives it up."""
         try:
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, number)
         except ProcessLookupError:
             log.debug("group %d was gone already", self.pid)
 
     def reap(self) -> int:
-        """After the death: end what is left of the group, read the last words, give the fds up; the exit code (negative: the signal)."""
-        self.kill()
-        code = self._process.wait()
-        while self.read_output():
-            pass
-        os.close(self.death)
-        os.close(self.output)
-        return code
+        """After the end: end what is left of the group; the exit code (negative: the signal)."""
+        if self._process.returncode is None:
+            self.kill()
+        return self._process.wait()
 
-    def resident_bytes(self) -> int:
-        """How much memory the child occupies; 0 where that is not to be had."""
+    def end(self, seconds: float = 5.0) -> None:
+        """KILL the group and wait for the end, but not for ever: a process that hangs in a driver cannot be killed."""
+        if self._process.returncode is not None:
+            return
+        self.kill()
         try:
-            with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
-                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError):
-            return 0
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            log.error("process %d does not end, though it was killed: it hangs inside the kernel", self.pid)
 
 
 def describe_exit(code: int) -> str:
@@ -119,6 +97,24 @@ def die_with_parent(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:
         raise SystemExit(f"the parent {parent} is gone already")
+
+
+def become() -> None:
+    """A child's process, for a moment: tie itself to the parent named first, then become the program that the other arguments are.
+
+    The kernel keeps the tie over exec. To set it between fork and exec instead would run Python in a copy of a process with threads.
+    """
+    parent, command = int(sys.argv[1]), sys.argv[2:]
+    die_with_parent(parent)
+    try:
+        os.execv(command[0], command)
+    except OSError as error:
+        raise SystemExit(f"{command[0]} cannot be run: {error.strerror}") from None
+
+
+def tied(command: Sequence[str]) -> List[str]:
+    """A command that runs ``command`` (a path and arguments) as a child that dies with this process."""
+    return python_command("worker.child:become", [str(os.getpid()), *command])
 
 
 def python_command(entry: str, arguments: Sequence[str]) -> List[str]:

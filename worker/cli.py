@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 import sys
+from typing import Any
 
 import click
 import zmq
@@ -18,7 +19,11 @@ from b2d_zmq.errors import RequestError
 from b2d_zmq.version import VERSION
 from b2d_zmq.wakeup import Wakeup
 
-from .keeper import CONTROL_BYTES, Keeper, Plan
+from .control import CONTROL_BYTES, Control
+from .handover import EXIT_CONFIGURATION
+from .keeper import Keeper
+from .options import carla_options, open_server, server_plan
+from .plan import START_BUDGET, Plan
 from .sockets import connect
 
 _EXAMPLES = """
@@ -30,9 +35,11 @@ Examples:
   b2d-worker --endpoint tcp://10.0.0.1:5570 --index 3
   b2d-worker --routes bench2drive220.xml --sensors bench2drive
   b2d-worker --sensors state --heartbeat 0.2
+  b2d-worker --backend carla --carla-root ~/CARLA_0.9.15 --gpu 1
+  b2d-worker --backend carla --carla-host 127.0.0.1 --carla-port 2000
 
 TERM or Ctrl-C lets the running job finish, then leaves (exit code 0); a second one does not wait.
-Exit code 78: the configuration is wrong, and starting again would not help.
+Exit code 78: the configuration is wrong, and starting again would not help. b2d doctor says what an installation of CARLA lacks.
 """
 
 
@@ -40,61 +47,52 @@ Exit code 78: the configuration is wrong, and starting again would not help.
 @click.option("--endpoint", envvar="B2D_ENDPOINT", default=protocol.DEFAULT_ENDPOINT, help="Where the broker is; also $B2D_ENDPOINT.")
 @click.option("--name", default="w", help="The worker's name, for people.")
 @click.option("--index", type=click.IntRange(min=0), help="Makes the name NAME-INDEX; for supervisord's process_num.")
-@click.option("--backend", default="embedded", help="The simulator: embedded, or MODULE:CLASS of your own.")
+@click.option("--backend", default="embedded", help="The simulator: embedded, carla, or MODULE:CLASS of your own.")
 @click.option("--routes", type=click.Path(), help="A route file in Bench2Drive's format.  [default: the one that is shipped]")
 @click.option("--sensors", default="predecessor", help="The sensor rig: predecessor, bench2drive, state, or a JSON file.")
 @click.option("--heartbeat", type=Seconds(0.02, 60.0), default=1.0, help="Seconds between signs of life.")
 @click.option("--grace", type=Seconds(0.0, 3600.0), default=10.0, help="Seconds that a running job may still take after TERM.")
+@click.option("--start-budget", type=Seconds(1.0, 3600.0), default=START_BUDGET, help="Seconds that the simulator may take to start.")
 @click.option(
     "--message-bytes", type=click.IntRange(min=65536), default=protocol.MESSAGE_BYTES, help="The largest message; the same on all sides."
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option("--lifeline", type=int, default=-1, hidden=True)
+@carla_options
 @click.version_option(VERSION, message=f"b2d-worker %(version)s ({__file__})")
 def main(
     *,
-    endpoint: str,
     name: str,
     index: int | None,
-    backend: str,
     routes: str | None,
     sensors: str,
-    heartbeat: float,
-    grace: float,
-    message_bytes: int,
     log_level: str,
-    lifeline: int,
+    carla: dict[str, Any],
+    **rest: Any,
 ) -> None:
     name = name if index is None else f"{name}-{index}"
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
         raise click.BadParameter("letters, digits, '_', '.' and '-' only, 40 at most", param_hint="--name")
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    plan = Plan(
-        name=name,
-        worker=f"{name}-{secrets.token_hex(4)}",  # new at every start: a restarted worker is a new worker
-        endpoint=endpoint,
-        backend=backend,
-        options={"routes": routes, "sensors": sensors},
-        heartbeat=heartbeat,
-        grace=grace,
-        message_bytes=message_bytes,
-        log_level=log_level,
-        lifeline=lifeline,
-    )
-    raise SystemExit(_run(plan))
-
-
-def _run(plan: Plan) -> int:
-    wakeup = Wakeup(signal.SIGTERM, signal.SIGINT)
+    worker = f"{name}-{secrets.token_hex(4)}"  # new at every start: a restarted worker is a new worker
+    plan = Plan(name=name, worker=worker, options={"routes": routes, "sensors": sensors}, log_level=log_level, **rest)
     try:
-        with zmq.Context() as context, _connect(context, plan) as socket:
-            keeper = Keeper(plan, socket, wakeup)
-            try:
-                return keeper.run()
-            finally:
-                keeper.close()
-    finally:
-        wakeup.close()
+        raise SystemExit(_run(plan, carla))
+    except RequestError as error:
+        sys.stderr.write(f"b2d-worker: {error}\n")
+        raise SystemExit(EXIT_CONFIGURATION) from None
+
+
+def _run(plan: Plan, carla: dict[str, Any]) -> int:
+    with zmq.Context() as context, _connect(context, plan) as socket:
+        server = open_server(server_plan(plan.backend, plan.options["sensors"], **carla), plan.name)
+        wakeup = Wakeup(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+        keeper = Keeper(plan, Control(socket, plan.worker, plan.endpoint, plan.heartbeat), wakeup, server)
+        try:
+            return keeper.run()
+        finally:
+            keeper.close()
+            wakeup.close()
 
 
 def _connect(context: zmq.Context[zmq.Socket[bytes]], plan: Plan) -> zmq.Socket[bytes]:

@@ -1,4 +1,4 @@
-"""What a keeper tells its host, and how a host says that its configuration is wrong. Imported by both, so it imports no simulator."""
+"""What a keeper tells its host, and how a host says why it leaves. Imported by both, so it imports no simulator."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from typing import Any, Dict, NamedTuple
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG: starting again would not help
+EXIT_SIMULATOR = 74  # EX_IOERR: the simulator no longer answers, the progress page says how
+EXIT_WORN = 75  # EX_TEMPFAIL: asked to make room for a fresh server, at the end of a lease
 
 
 class Handover(NamedTuple):

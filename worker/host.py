@@ -1,6 +1,6 @@
 """The host: the child process that holds the backend and does the jobs, one at a time, over the data socket.
 
-It never decides about liveness: the keeper watches it through the progress page and the pipe that only this process holds. Bytes from
+It never decides about liveness: the keeper, its parent, watches it through the progress page. Bytes from
 the socket are not trusted; what is no message of ours is logged and dropped, what is wrong with a job is answered, and the host lives on.
 Nothing is read while something waits to be sent, so no answer is overtaken and nothing piles up.
 """
@@ -23,10 +23,10 @@ from b2d_zmq.errors import B2DError, CodecError, ProtocolError, RequestError, co
 from b2d_zmq.protocol import Header, Kind, Message
 from b2d_zmq.wakeup import Wakeup
 
-from .backends.base import Backend
+from .backends.base import Backend, SimulatorLost
 from .backends.opening import open_backend
 from .child import die_with_parent
-from .handover import EXIT_CONFIGURATION, Handover
+from .handover import EXIT_CONFIGURATION, EXIT_SIMULATOR, EXIT_WORN, Handover
 from .jobs import Jobs, describe
 from .ledger import Answer, Ledger
 from .progress import Page, Progress
@@ -46,6 +46,7 @@ class Host:
         self._jobs = Jobs(backend, handover.message_bytes)
         self._progress = page.read()
         self._outbox: Deque[List[Any]] = deque()
+        self._worn = False  # told to leave where the lease ends, to make room for a fresh server
         backend.progress = self._tell
 
     def serve(self) -> None:
@@ -57,9 +58,11 @@ class Host:
         while True:
             poller.register(self._socket, zmq.POLLOUT if self._outbox else zmq.POLLIN)
             events = dict(poller.poll())
-            if self._wakeup.fd in events and self._wakeup.read():
+            signals = self._wakeup.read() if self._wakeup.fd in events else []
+            if signal.SIGTERM in signals:
                 log.info("host %s leaves", self._handover.identity)
                 return
+            self._worn = self._worn or signal.SIGUSR1 in signals
             if self._outbox:
                 self._flush()
             elif self._socket in events:
@@ -101,20 +104,27 @@ class Host:
     def _do(self, message: Message) -> Answer:
         header = message.header
         self._begin(header.kind, header.budget)
+        answer = self._try(message)
+        self._idle("idle", self._progress.tick)
+        return answer
+
+    def _try(self, message: Message) -> Answer:
+        """The answer, whatever the backend raises; only with a lost simulator there is none."""
+        header = message.header
         try:
             reply = self._jobs.run(header.kind, codec.decode(message.body))
             body = _encoded(reply)
             protocol.pack(Message(header, body), self._handover.message_bytes)
             self._progress = self._progress._replace(tick=int(reply["tick"]))
             return Answer(Kind.REPLY, body)
+        except SimulatorLost:
+            raise
         except B2DError as error:
             log.debug("job %d of lease %s was refused: %s", header.seq, header.lease, error)
             return _error(error)
         except Exception as error:  # a backend may raise anything; the client learns what, and the host lives on
             log.exception("job %d (%s) of lease %s failed", header.seq, header.kind.name, header.lease)
             return _error(error, traceback.format_exc())
-        finally:
-            self._idle("idle", self._progress.tick)
 
     def _grant(self, message: Message) -> None:
         try:
@@ -133,6 +143,8 @@ class Host:
     def _revoke(self, header: Header) -> None:
         if self._ledger.revoke(header):
             self._release()
+            if self._worn:  # before the broker knows that the worker is free: nobody loses anything
+                raise SystemExit(EXIT_WORN)
         self._send(Message(Header(Kind.RELEASED, lease=header.lease, epoch=header.epoch)))
 
     def _release(self) -> None:
@@ -171,10 +183,12 @@ class Host:
     def _begin(self, kind: Kind, budget: float) -> None:
         now = time.monotonic()
         deadline = now + budget if budget else 0.0
-        self._write(Progress(self._progress.jobs + 1, kind, now, deadline, self._progress.tick, kind.name))
+        jobs, episodes = self._progress.jobs + 1, self._progress.episodes + (kind in (Kind.RESET, Kind.RESTORE))
+        self._write(Progress(jobs, kind, now, deadline, self._progress.tick, kind.name, episodes, self._progress.place))
 
     def _idle(self, doing: str, tick: int) -> None:
-        self._write(Progress(self._progress.jobs, 0, time.monotonic(), 0.0, tick, doing))
+        told = self._progress
+        self._write(Progress(told.jobs, 0, time.monotonic(), 0.0, tick, doing, told.episodes, self._backend.place))
 
     def _tell(self, doing: str, tick: int) -> None:
         """The backend's own report from within a job."""
@@ -205,19 +219,22 @@ def _error(error: Exception, trace: str = "") -> Answer:
 
 
 def main() -> None:
-    """The host's process. Arguments: the Handover, and the fd of the pipe whose end tells the keeper of this process's death."""
-    handover, death = Handover.from_json(sys.argv[1]), int(sys.argv[2])
-    os.set_inheritable(death, False)  # what the backend starts must not keep it open
-    os.set_inheritable(handover.page, False)
+    """The host's process. Its argument is the Handover."""
+    handover = Handover.from_json(sys.argv[1])
+    os.set_inheritable(handover.page, False)  # what the backend starts must not hold it
     die_with_parent(handover.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=handover.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     backend = _open(handover)  # until it is open, TERM ends the process as it ends any
-    wakeup = Wakeup(signal.SIGTERM)
+    wakeup = Wakeup(signal.SIGTERM, signal.SIGUSR1)
     page = Page(handover.page)
     try:
         with zmq.Context() as context, connect(context, handover.endpoint, handover.identity, handover.message_bytes) as socket:
             Host(handover, backend, page, socket, wakeup).serve()
+    except SimulatorLost as error:
+        log.error("host %s gives its simulator up: %s", handover.identity, error)
+        page.write(page.read()._replace(doing=str(error)))
+        raise SystemExit(EXIT_SIMULATOR) from None
     finally:
         backend.close()
 

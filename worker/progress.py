@@ -15,13 +15,17 @@ import tempfile
 from typing import NamedTuple
 
 _COUNT = struct.Struct("<Q")
-_SLOT = struct.Struct("<QiddqH96s")
+_SLOT = struct.Struct("<QiddqQHH240s48s")
+_DOING, _PLACE = 240, 48  # bytes
 _SIZE = 4096
-_FIRST, _STRIDE = 64, 256
+_FIRST, _STRIDE = 64, 512
 
 
 class Progress(NamedTuple):
-    """One page: jobs begun, kind of the running one (0: idle), when it began, its deadline (0: none), the backend's tick, and words."""
+    """One page: jobs begun, kind of the running one (0: idle), when it began, its deadline (0: none), the backend's tick, and words.
+
+    ``episodes`` counts RESETs and RESTOREs; ``place`` names what is loaded, such as a map.
+    """
 
     jobs: int = 0
     kind: int = 0
@@ -29,6 +33,8 @@ class Progress(NamedTuple):
     deadline: float = 0.0
     tick: int = 0
     doing: str = ""
+    episodes: int = 0
+    place: str = ""
 
 
 class Page:
@@ -52,17 +58,19 @@ class Page:
     def write(self, progress: Progress) -> None:
         """Replace the page."""
         count = self._count() + 1
-        doing = progress.doing.encode("utf-8", "replace")[:96]
-        _SLOT.pack_into(self._map, _FIRST + _STRIDE * (count & 1), *progress[:5], len(doing), doing)
+        doing, place = _cut(progress.doing, _DOING), _cut(progress.place, _PLACE)
+        lengths = len(doing), len(place)
+        _SLOT.pack_into(self._map, _FIRST + _STRIDE * (count & 1), *progress[:5], progress.episodes, *lengths, doing, place)
         _COUNT.pack_into(self._map, 0, count)
 
     def read(self) -> Progress:
         """The present page, whole."""
         while True:
             count = self._count()
-            jobs, kind, started, deadline, tick, length, doing = _SLOT.unpack_from(self._map, _FIRST + _STRIDE * (count & 1))
+            slot = _SLOT.unpack_from(self._map, _FIRST + _STRIDE * (count & 1))
             if count == self._count():  # else it was turned meanwhile: the slot may be half of the next page but one
-                return Progress(jobs, kind, started, deadline, tick, doing[:length].decode("utf-8", "replace"))
+                jobs, kind, started, deadline, tick, episodes, n_doing, n_place, doing, place = slot
+                return Progress(jobs, kind, started, deadline, tick, _text(doing[:n_doing]), episodes, _text(place[:n_place]))
 
     def close(self) -> None:
         """Unmap and close; calling it again does nothing."""
@@ -74,3 +82,11 @@ class Page:
     def _count(self) -> int:
         count: int = _COUNT.unpack_from(self._map, 0)[0]
         return count
+
+
+def _cut(text: str, most: int) -> bytes:
+    return text.encode("utf-8", "replace")[:most]
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

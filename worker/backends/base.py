@@ -2,7 +2,7 @@
 
 The same contract tests (tests/contract) run over every backend. A backend is driven by one thread, one call at a time; it may raise
 any ``B2DError`` (it travels to the client under its own class) or anything else (it travels as ``SimulatorError`` with its traceback).
-A ``RequestError`` leaves the episode exactly as it was.
+A ``RequestError`` leaves the episode exactly as it was. ``SimulatorLost`` ends the host, and the client gets ``WorkerLost``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ import gymnasium
 import numpy as np
 
 from b2d_zmq.errors import UnknownOption
+
+
+class SimulatorLost(Exception):
+    """The simulator no longer answers, or is beyond use: no job can be answered. The host ends with these words, and both are started again."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,11 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def traits(self) -> Traits:
         """What this backend is and can do; constant for its life."""
+
+    @property
+    def place(self) -> str:
+        """What is loaded just now, such as a map: for people, and because a simulator's memory depends on it."""
+        return ""
 
     @abc.abstractmethod
     def reset(self, seed: int, options: Mapping[str, Any]) -> Outcome:
