@@ -8,7 +8,7 @@ WIDTH = 100
 
 
 def status_text(endpoint: str, told: Mapping[str, Any]) -> str:
-    """The whole page: one line about the broker, the workers, the leases, who waits."""
+    """The whole page: one line about the broker, the workers, their CARLA servers, the leases, who waits."""
     workers: List[Dict[str, Any]] = list(told.get("workers", ()))
     leases: List[Dict[str, Any]] = list(told.get("leases", ()))
     waiting: List[Dict[str, Any]] = list(told.get("waiting", ()))
@@ -21,6 +21,9 @@ def status_text(endpoint: str, told: Mapping[str, Any]) -> str:
         "",
     ]
     lines += _workers(workers) if workers else ["no workers; start some: b2d-worker --endpoint " + endpoint]
+    servers = [worker for worker in workers if _server(worker)]
+    if servers:
+        lines += ["", *_servers(servers)]
     if leases:
         lines += ["", *_leases(leases)]
     if waiting:
@@ -43,7 +46,36 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> List[str]:
                 _span(float(worker.get("age", 0.0))),
             ]
         )
-    return _table(["worker", "state", "lease", "holder", "doing", "queue", "heard"], rows, [20, 9, 14, 24, 18, 5, 6])
+    names, most = ["worker", "state", "lease", "holder", "doing", "queue", "heard"], [20, 9, 14, 24, 18, 5, 6]
+    used = sum(min(limit, max(len(row[i]) for row in [names, *rows])) + 2 for i, limit in enumerate(most) if names[i] != "doing")
+    most[names.index("doing")] = max(18, WIDTH - used)  # how far a start is takes more words than a running job
+    return _table(names, rows, most)
+
+
+def _servers(workers: Sequence[Mapping[str, Any]]) -> List[str]:
+    """The CARLA servers; one that is not the worker's own has an address and nothing else that is known here."""
+    rows = []
+    for worker in workers:
+        server = _server(worker)
+        external = bool(server.get("external"))
+        rows.append(
+            [
+                str(worker.get("worker", "")),
+                "not ours" if external else str(server.get("state", "?")),
+                str(server.get("pid") or "-"),
+                f"{server.get('host')}:{server.get('port')}" if external else str(server.get("port", "-")),
+                str(server.get("gpu", "")) or ("-" if external else "none"),
+                _size(server.get("resident_bytes")),
+                str(server.get("starts", "-")),
+                str(server.get("worn", "")) or "-",
+            ]
+        )
+    return _table(["worker", "server", "pid", "port", "gpu", "memory", "starts", "worn"], rows, [20, 9, 8, 21, 18, 7, 6, 20])
+
+
+def _server(worker: Mapping[str, Any]) -> Mapping[str, Any]:
+    told = (worker.get("progress") or {}).get("server")
+    return told if isinstance(told, dict) else {}
 
 
 def _leases(leases: Sequence[Mapping[str, Any]]) -> List[str]:
@@ -71,6 +103,13 @@ def _doing(progress: Mapping[str, Any]) -> str:
     doing = str(progress.get("doing", "")) or "-"
     tick = progress.get("tick")
     return f"{doing} @{tick}" if tick else doing
+
+
+def _size(count: Any) -> str:
+    """Bytes as a person says them: 3.9 GB, 620 MB."""
+    if not isinstance(count, int) or count <= 0:
+        return "-"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]], most: Sequence[int]) -> List[str]:

@@ -73,3 +73,35 @@ def test_an_empty_farm_says_what_to_start():
 def test_what_a_newer_broker_adds_or_leaves_out_does_no_harm():
     text = status_text(ENDPOINT, {"workers": [{"worker": "w", "color": "blue", "progress": None}], "weather": {}})
     assert "1 workers" in text
+
+
+def served(name, **server):
+    return worker(name, doing="waiting for CARLA's port 20000", server=server)
+
+
+def test_servers_are_told_where_there_are_any():
+    own = {
+        "state": "up",
+        "pid": 4711,
+        "port": 20000,
+        "gpu": "1: NVIDIA RTX A6000",
+        "resident_bytes": 4_210_000_000,
+        "starts": 2,
+        "worn": "",
+    }
+    gone = {"state": "none", "pid": 0, "starts": 3, "version": "0.9.16", "log": "/x"}
+    theirs = {"host": "127.0.0.1", "port": 2000, "tm_port": 26000, "external": True}
+    told = {
+        **TOLD,
+        "workers": [served("w-0-1f9a22c0", **own), served("w-1-77aa00ff", **gone), served("w-2-00000000", **theirs), worker("w-3")],
+    }
+    lines = status_text(ENDPOINT, told).splitlines()
+    assert all(len(line) <= WIDTH for line in lines)
+    start = next(i for i, line in enumerate(lines) if line.split()[1:2] == ["server"])
+    rows = [line.split() for line in lines[start + 1 : start + 4]]
+    assert rows[0][1:4] == ["up", "4711", "20000"] and {"4.2", "GB", "2"} <= set(rows[0])
+    assert rows[1][1:4] == ["none", "-", "-"]
+    assert "not ours" in lines[start + 3] and "127.0.0.1:2000" in lines[start + 3]
+    assert any("waiting for CARLA's port 20000" in line for line in lines)
+    assert "w-3" not in "".join(lines[start:])
+    assert "server" not in status_text(ENDPOINT, TOLD)
