@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any, Dict, Tuple
 
 import numpy as np
@@ -12,25 +11,18 @@ from worker.standin.actors import Actor, Pose, Vehicle, Walker
 from worker.standin.blueprints import BY_ID
 from worker.standin.geometry import hung
 from worker.standin.sense import readings
+from worker.standin.town import LightPlace, Town
 from worker.standin.world import World
 from worker.world import road as roads
 from worker.world.ego import Car
 
+ORIGIN, EYES = Pose(0.0, 0.0, 0.0), Pose(0.0, 0.0, 1.5)
 TAGS = {"vehicle": b"\x0e", "walker": b"\x0c", "static": b"\x14"}
 
 
-def town_of(*corridors: roads.Road) -> Any:
+def town_of(*corridors: roads.Road, lights: Tuple[LightPlace, ...] = ()) -> Town:
     """A town of these corridors."""
-
-    def corridor(x: float, y: float) -> int:
-        away = [float(np.hypot(road.x - x, road.y - y).min()) for road in corridors]
-        return away.index(min(away))
-
-    def height(x: float, y: float) -> float:
-        road = corridors[corridor(x, y)]
-        return float(road.z[np.hypot(road.x - x, road.y - y).argmin()])
-
-    return SimpleNamespace(roads=corridors, corridor=corridor, height=height, lights=(), stops=())
+    return Town("Town07", corridors, "", (), lights, ())
 
 
 def straight_road(length: float = 400.0) -> roads.Road:
@@ -44,7 +36,7 @@ def world_of(*corridors: roads.Road, **changes: Any) -> World:
     return World(town=town_of(*(corridors or (straight_road(),))), episode=1, frame=7, elapsed=0.35, **changes)
 
 
-def add(world: World, type_id: str, pose: Pose = Pose(0.0, 0.0, 0.0), **changes: Any) -> Actor:
+def add(world: World, type_id: str, pose: Pose = ORIGIN, **changes: Any) -> Actor:
     """An actor of that type in the world; its box is the blueprint's unless given."""
     blueprint, kind = BY_ID[type_id], type_id.split(".", maxsplit=1)[0]
     attributes: Dict[str, str] = {each.id: each.value for each in blueprint.attributes}
@@ -62,7 +54,7 @@ def car(world: World, x: float, y: float = 0.0, yaw: float = 0.0, **changes: Any
     return add(world, "vehicle.tesla.model3", Pose(x, y, 0.0, 0.0, yaw, 0.0), **{**box, **changes})
 
 
-def sensor(world: World, name: str, carrier: Actor | None = None, at: Pose = Pose(0.0, 0.0, 1.5), **attributes: Any) -> Actor:
+def sensor(world: World, name: str, carrier: Actor | None = None, at: Pose = EYES, **attributes: Any) -> Actor:
     """A sensor, on an actor or by itself."""
     given = {key: str(value) for key, value in attributes.items()}
     if carrier is None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from senses import add, car, picture, sensor, told, world_of
+from senses import add, car, picture, sensor, told, town_of, world_of
 
 from worker import routes
 from worker.rig import RIGS, Camera
 from worker.standin.actors import Lamp, Pose
-from worker.standin.sense import INDEX, readings
+from worker.standin.sense import INDEX, readings, signs
 from worker.standin.sense.pictures import weather_of
+from worker.standin.town import LightPlace
 from worker.standin.world import CLEAR, World
 from worker.world import weather as weathers
 from worker.world.actors import ActorKind, Lights
@@ -41,11 +42,27 @@ def copy_of(there: Embedded) -> World:
     world.elapsed = there.tick * 0.05
     for row in range(len(there.actors)):
         copy_actor(world, there.actors, row)
-    for row in range(len(there.signals.x)):
-        lamp = Lamp(f"s{row}", group=0, state=int(there.signals.state[row]))
-        pose = Pose(float(there.signals.x[row]), float(there.signals.y[row]), 0.0)
-        add(world, "static.prop.mesh", pose, body=lamp, extent=(0.0, 0.0, 0.0)).type_id = "traffic.traffic_light"
+    lights = []
+    for number, (x, y, heading, state) in enumerate(waiting(there)):
+        place = LightPlace(f"s{number}", Pose(x, y, 0.0, 0.0, math.degrees(heading), 0.0), (0.0, 0.0, 0.0), (1.0, 2.0, 1.0), 0, 0, 0)
+        lights.append(place)
+        add(world, "static.prop.mesh", place.pose, body=Lamp(place.sign, state=state)).type_id = "traffic.traffic_light"
+    world.town = town_of(there.road, lights=tuple(lights))
     return world
+
+
+def waiting(there: Embedded) -> Any:
+    """x, y, heading and the light's state of those who wait at the junctions: the ego, and both ways of the crossing road."""
+    for number, junction in enumerate(there.road.junctions):
+        if junction.control != "light":
+            continue
+        own, other = (there.signals.light(number, group, there.tick) for group in (0, 1))
+        x, y, _, yaw = (float(part) for part in there.road.pose(junction.enter - 5.0, 0.0))
+        yield x, y, yaw, own
+        for heading in (junction.yaw, junction.yaw + math.pi):
+            back, right = 12.0, 2.0
+            cos, sin = math.cos(heading), math.sin(heading)
+            yield junction.x - back * cos - right * sin, junction.y - back * sin + right * cos, heading, other
 
 
 def copy_actor(world: World, actors: Any, row: int) -> None:
@@ -167,3 +184,13 @@ def test_every_sensor_of_the_library_has_a_number():
     from worker.standin.blueprints import LIBRARY
 
     assert {blueprint.id for blueprint in LIBRARY if blueprint.id.startswith("sensor.")} <= set(INDEX)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.town}-{route.id}")
+def test_every_post_shows_what_its_own_lamp_shows(route):
+    there = Embedded(route, 0, weathers.PRESETS["ClearNoon"], 0.0, False)
+    for tick in (0, 260, 400):
+        there.signals.show(tick)
+        there.tick = tick
+        here = copy_of(there)
+        assert signs.signals(there.road, here).state.tolist() == there.signals.state.tolist()

@@ -23,7 +23,9 @@ from ..world import World
 from . import crowd, signs
 from .mount import Mount, mount_of, number, size
 
-_HEADER = struct.Struct("<IIf")
+HEADER = struct.Struct("<IIf")
+"""Width, height and horizontal field of view in degrees."""
+
 _TICK = 0.05  # seconds of the painter's ticks, by which lamps blink, walkers stride and rain falls
 _ORDER = {
     # the painter's parameters in CARLA's order of fourteen
@@ -57,20 +59,27 @@ class _Scene(NamedTuple):
 
 def rgb(sensor: Actor, world: World) -> bytes:
     """The payload of an RGB camera."""
+    return image(*painted(sensor, world))
+
+
+def painted(sensor: Actor, world: World) -> Tuple[Camera, Any]:
+    """The camera, and what it sees: uint8 [H, W, 4], BGRA, good until the next picture of this size."""
     mount = mount_of(sensor, world)
     camera = lens_of(sensor, mount)
     canvas, colors = _canvas(camera.width, camera.height)
-    painter = _painter(mount.road, weather_of(world.weather))
-    actors = crowd.table(world, mount.x, mount.y, mount.unseen)
-    tick = round(world.elapsed / _TICK)
-    painter.render(_Scene(actors, signs.signals(mount.road, world), _Frame(mount.x, mount.y, mount.yaw), tick), camera, canvas)
-    cv2.cvtColor(canvas, cv2.COLOR_RGB2BGRA, dst=colors)
-    return image(camera, colors)
+    scene = _Scene(
+        crowd.table(world, mount.x, mount.y, mount.unseen),
+        signs.signals(mount.road, world),
+        _Frame(mount.x, mount.y, mount.yaw),
+        round(world.elapsed / _TICK),
+    )
+    _painter(mount.road, weather_of(world.weather)).render(scene, camera, canvas)
+    return camera, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGRA, dst=colors)
 
 
 def image(camera: Camera, pixels: Any) -> bytes:
     """The payload of a picture: its size and field of view, then its pixels."""
-    return b"".join((_HEADER.pack(camera.width, camera.height, camera.fov), pixels))
+    return b"".join((HEADER.pack(camera.width, camera.height, camera.fov), pixels))
 
 
 def lens_of(sensor: Actor, mount: Mount) -> Camera:

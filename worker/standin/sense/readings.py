@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List
 
 from ..actors import Actor
 from ..world import World
-from . import pictures
+from . import events, inertial, lidar, pictures, radar, screens
 
 INDEX: Dict[str, int] = {
     "sensor.other.collision": 0,
@@ -36,11 +36,31 @@ Told = Callable[[Actor], Any]
 
 _CAMERAS: Dict[str, Callable[[Actor, World], bytes]] = {
     "sensor.camera.rgb": pictures.rgb,
+    "sensor.camera.depth": screens.depth,
+    "sensor.camera.semantic_segmentation": screens.semantic,
+    "sensor.camera.instance_segmentation": screens.instance,
+    "sensor.camera.normals": screens.normal,
+    "sensor.camera.optical_flow": screens.flow,
+    "sensor.camera.dvs": events.dvs,
+}
+_OTHERS: Dict[str, Callable[[Actor, World], bytes]] = {
+    "sensor.lidar.ray_cast": lidar.plain,
+    "sensor.lidar.ray_cast_semantic": lidar.semantic,
+    "sensor.other.radar": radar.radar,
+    "sensor.other.imu": inertial.imu,
+    "sensor.other.gnss": inertial.gnss,
+}
+_EVENTS: Dict[str, Callable[[Actor, World, Told], List[bytes]]] = {
+    "sensor.other.collision": inertial.collisions,
+    "sensor.other.obstacle": radar.obstacles,
 }
 
 
 def readings(sensor: Actor, world: World, told: Told) -> List[bytes]:
-    """The payloads that a sensor sends in this tick; cameras send none where nothing is rendered."""
-    if sensor.type_id in _CAMERAS:
-        return [_CAMERAS[sensor.type_id](sensor, world)] if world.rendering else []
-    return []
+    """The payloads that a sensor sends in this tick; cameras send none where nothing is rendered, lane invasion is the client's affair."""
+    kind = sensor.type_id
+    if kind in _CAMERAS:
+        return [_CAMERAS[kind](sensor, world)] if world.rendering else []
+    if kind in _OTHERS:
+        return [_OTHERS[kind](sensor, world)]
+    return _EVENTS[kind](sensor, world, told) if kind in _EVENTS else []

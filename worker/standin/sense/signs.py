@@ -1,22 +1,26 @@
 """A corridor's traffic lights and stop signs as the painter wants them: its own posts, in the colours of the town's lamps.
 
-The posts stand where the embedded world has them, so that both worlds look alike; a post shows what the nearest lamp shows.
+The posts stand where the embedded world has them, so that both worlds look alike. A post looks at those who wait for it, and shows what the
+lamp shows whose trigger box lies there.
 """
 
 from __future__ import annotations
 
 import random
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Tuple
 
 import numpy as np
 
 from ...world.road import Road
 from ...world.signals import LIGHT, OFF, Signals
 from ..actors import Lamp
+from ..geometry import placed
+from ..town import Town
 from ..world import World
 
-_REACH = 40.0  # metres between a post and the lamp whose colour it shows
+_WAITING = 6.0  # metres before a junction's edge: about the middle of those who wait
+_REACH = 25.0  # metres between there and a lamp's trigger box; what is farther is another junction's
 
 
 class Posts(NamedTuple):
@@ -31,19 +35,29 @@ class Posts(NamedTuple):
 
 def signals(road: Road, world: World) -> Posts:
     """The corridor's lights and signs in their present states."""
-    posts = _posts(road)
-    lamps = [actor for actor in world.actors.values() if isinstance(actor.body, Lamp) and actor.body.group >= 0]
-    if not lamps or not len(posts.x):
-        return posts
-    x, y = (np.array([getattr(lamp.pose, axis) for lamp in lamps]) for axis in "xy")
-    distance = np.hypot(posts.x[:, None] - x, posts.y[:, None] - y)
-    nearest = distance.argmin(axis=1)
-    state = np.array([lamp.body.state for lamp in lamps], np.int8)[nearest]
-    near = (distance.min(axis=1) < _REACH) & (posts.kind == LIGHT)
-    return posts._replace(state=np.where(near, state, posts.state))
+    found, signs = posts(road), _signs(road, world.town)
+    if not any(signs):
+        return found
+    states = {actor.body.sign: actor.body.state for actor in world.actors.values() if isinstance(actor.body, Lamp)}
+    return found._replace(state=np.array([states.get(sign, OFF) for sign in signs], np.int8))
 
 
 @lru_cache(maxsize=64)
-def _posts(road: Road) -> Posts:
+def posts(road: Road) -> Posts:
+    """The corridor's lights and signs, all lights off."""
     found = Signals(road, random.Random(0))
     return Posts(found.x, found.y, found.yaw, found.kind, np.full(len(found.x), OFF, np.int8))
+
+
+@lru_cache(maxsize=64)
+def _signs(road: Road, town: Town) -> Tuple[str, ...]:
+    """The sign of each post's lamp, or ""."""
+    triggers = np.array([placed(light.trigger_centre, light.pose)[:2] for light in town.lights]).reshape(-1, 2)
+    found, signs = posts(road), []
+    for x, y, yaw, kind in zip(*(column.tolist() for column in found[:4])):
+        junction = min(road.junctions, key=lambda each: float(np.hypot(each.x - x, each.y - y)))
+        out = max(junction.half_width, abs((junction.leave - junction.enter) / 2.0)) + _WAITING
+        away = np.hypot(triggers[:, 0] - junction.x - out * np.cos(yaw), triggers[:, 1] - junction.y - out * np.sin(yaw))
+        known = kind == LIGHT and len(triggers) > 0 and float(away.min()) < _REACH
+        signs.append(town.lights[int(away.argmin())].sign if known else "")
+    return tuple(signs)
