@@ -10,7 +10,10 @@ from b2d_zmq.errors import RequestError, UnknownOption
 
 from .base import Backend
 
-BUILT_IN: Mapping[str, str] = {"embedded": "worker.backends.embedded:EmbeddedBackend"}
+BUILT_IN: Mapping[str, str] = {
+    "embedded": "worker.backends.embedded:EmbeddedBackend",
+    "carla": "worker.backends.carla.backend:CarlaBackend",
+}
 
 
 def open_backend(spec: str, options: Mapping[str, Any]) -> Backend:
@@ -34,8 +37,7 @@ def open_backend(spec: str, options: Mapping[str, Any]) -> Backend:
 def _find(spec: str) -> Type[Backend]:
     module, colon, name = BUILT_IN.get(spec, spec).partition(":")
     if not (module and colon and name):
-        carla = " This version has no carla backend yet." if spec == "carla" else ""
-        raise UnknownOption(f"no backend {spec!r}; there is {', '.join(BUILT_IN)}, or module:Class for one of your own.{carla}")
+        raise UnknownOption(f"no backend {spec!r}; there is {', '.join(BUILT_IN)}, or module:Class for one of your own")
     try:
         cls = getattr(importlib.import_module(module), name, None)
     except (ImportError, TypeError) as error:  # TypeError: a relative name

@@ -1,7 +1,7 @@
 """The connection to one CARLA server: reached in stages, of the right version, in lockstep. Nothing of an episode.
 
 Every call that may block has the client's time-out, far below any budget; what CARLA answers with a RuntimeError leaves here as
-SimulatorError, which says what was being done. One thread, one client, one traffic manager.
+SimulatorError or SimulatorLost, which say what was being done. One thread, one client, one traffic manager.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, List, Sequence, Tuple
 
 from b2d_zmq.errors import B2DError, RequestError, SimulatorError
 
+from ..base import SimulatorLost
 from . import wheel
 
 DT = 0.05
@@ -36,6 +37,7 @@ class Link:
         self.carla = wheel.load()
         self.host, self.port, self.tm_port, self.rendering = host, port, tm_port, rendering
         self.loads = 0
+        self.closed = False
         progress(f"waiting for CARLA's port {port}", 0)
         deadline = time.monotonic() + _CONNECT
         _await_port(host, port, deadline)
@@ -101,6 +103,7 @@ class Link:
 
     def close(self) -> None:
         """Let the server run by itself again, for whoever comes next."""
+        self.closed = True
         with contextlib.suppress(RuntimeError):  # it may be gone already
             self.tm.set_synchronous_mode(False)
             settings = self.world.get_settings()
@@ -147,12 +150,14 @@ def bare(name: str) -> str:
 
 @contextlib.contextmanager
 def asking(doing: str) -> Iterator[None]:
-    """What CARLA's client raises inside becomes a SimulatorError that says what was being done."""
+    """What CARLA's client raises inside leaves as SimulatorError, or as SimulatorLost where the server did not answer in time."""
     try:
         yield
     except RuntimeError as error:
         if isinstance(error, B2DError):
             raise
+        if "time-out" in str(error):
+            raise SimulatorLost(f"CARLA no longer answers: {error} (while {doing})") from error
         raise SimulatorError(f"CARLA failed while {doing}: {error}") from error
 
 

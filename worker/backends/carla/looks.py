@@ -37,6 +37,11 @@ TRAFFIC: Tuple[str, ...] = (*_IDS[ActorKind.CAR], "vehicle.tesla.model3", "vehic
 """What the traffic manager drives: cars and vans of ordinary size."""
 
 
+def ego_blueprint(library: Any) -> Any:
+    """The ego's, always the same. Raises SimulatorError where the server has none."""
+    return blueprint_of(library, (EGO,), random.Random(0), "hero")
+
+
 def blueprint_for(library: Any, kind: ActorKind, chance: random.Random) -> Any:
     """A blueprint of that look. Raises SimulatorError where the server has none."""
     return blueprint_of(library, _IDS[kind], chance, "scenario")

@@ -1,0 +1,112 @@
+"""The background: which vehicles the traffic manager drives on a route, where they start, and what it has been told about them.
+
+The traffic manager lives in this process and forgets nothing that it is told, but tells nothing back: what was said is kept here, so that
+it can be said again. All chance is drawn from one seeded generator; CARLA's own spawn points are taken in the map's order.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any, Callable, List, NamedTuple, Sequence, Set, Tuple
+
+import numpy as np
+
+from ...world.placing import Wishes
+from ...world.road import Road
+
+_MOST = 24  # vehicles, whatever the density
+_ALONG, _BESIDE = 110.0, 70.0  # metres before the start, behind the goal, and from the route, within which they start
+_APART = 12.0  # metres between two of them, at least
+_FREE = 18.0  # metres ahead of the ego in its own lane
+_STRAIGHT = 0.7  # cosine to the route's heading
+_LIFT = 0.3  # metres above the ground
+
+Told = Tuple[str, str, Tuple[Any, ...]]  # method, key of an actor or "", its other arguments
+
+
+class Spot(NamedTuple):
+    """A place where a vehicle may start: the number of CARLA's spawn point, and its transform."""
+
+    number: int
+    transform: Any
+
+
+class Manners:
+    """What the traffic manager has been told, in order."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+        self.record: List[Told] = []
+
+    def tell(self, method: str, *values: Any, key: str = "", actor: Any = None) -> None:
+        """Call that method, on that actor if there is one, and remember it."""
+        getattr(self._manager, method)(*([] if actor is None else [actor]), *values)
+        self.record.append((method, key, values))
+
+    def again(self, record: Sequence[Told], actor_of: Callable[[str], Any]) -> None:
+        """Say all of that record once more, about the actors that those keys mean now; who is gone (None) is passed over."""
+        for method, key, values in record:
+            actor = actor_of(key) if key else None
+            if not key or actor is not None:
+                self.tell(method, *values, key=key, actor=actor)
+
+
+def open_to(manners: Manners, seed: int) -> None:
+    """Begin an episode: lockstep, its seed, ordinary physics everywhere. This resets all traffic lights."""
+    manners.tell("set_synchronous_mode", True)
+    manners.tell("set_hybrid_physics_mode", False)
+    manners.tell("set_random_device_seed", seed % 2**31)
+    manners.tell("set_global_distance_to_leading_vehicle", 2.5)
+
+
+def introduce(manners: Manners, key: str, actor: Any, seed: str) -> None:
+    """How one of its vehicles drives, by chance of its own."""
+    chance = random.Random(seed)
+    manners.tell("vehicle_percentage_speed_difference", round(chance.uniform(0.0, 25.0), 2), key=key, actor=actor)
+    manners.tell("update_vehicle_lights", True, key=key, actor=actor)
+
+
+def spots(road: Road, points: Sequence[Any], chance: random.Random, density: float, wishes: Wishes) -> List[Spot]:
+    """Where vehicles start, in the order of their spawning: those that the ego sees first, within what the scenario wishes."""
+    wanted = min(_MOST, round(density * (7.0 + road.length / 40.0)))
+    if not points or not wanted:
+        return []
+    places = np.array([(p.location.x, p.location.y, p.location.z, math.radians(p.rotation.yaw)) for p in points])
+    s, d = road.project(places[:, 0], places[:, 1])
+    way = np.cos(places[:, 3] - road.pose(s)[3])
+    numbers = list(range(len(points)))
+    chance.shuffle(numbers)
+    free = [n for n in numbers if _allowed(road, float(s[n]), float(d[n]), float(way[n]), wishes)]
+    free.sort(key=lambda n: not -60.0 < s[n] < road.length + 40.0)
+    comes = [n for n in free if way[n] < -_STRAIGHT]
+    return [Spot(n, points[n]) for n in _apart(places, free, set(comes), wanted, wishes.oncoming)]
+
+
+def _allowed(road: Road, s: float, d: float, way: float, wishes: Wishes) -> bool:
+    if not (-_ALONG < s < road.length + _ALONG and abs(d) < _BESIDE):
+        return False
+    behind = max(24.0, 0.15 * road.speed_limit**2)  # whoever comes up from behind can brake for an ego that starts from rest
+    if way > _STRAIGHT and abs(d) < 1.7 and (-behind < s < _FREE or wishes.clear[0] < s < wishes.clear[1]):
+        return False
+    edges = road.lanes[0].offset - road.lanes[0].width, road.lanes[-1].offset + road.lanes[-1].width
+    along = abs(way) > _STRAIGHT and edges[0] < d < edges[1]
+    return (along or wishes.crossing) and not (abs(s) < 8.0 and abs(d) < 3.0)
+
+
+def _apart(places: Any, free: Sequence[int], comes: Set[int], wanted: int, most: int) -> List[int]:
+    """So many of them, in this order, no two close together, and of those that come towards the ego not more than ``most``."""
+    chosen: List[int] = []
+    for n in free:
+        near = any(math.hypot(places[n, 0] - places[m, 0], places[n, 1] - places[m, 1]) < _APART for m in chosen)
+        if not near and (n not in comes or len(comes.intersection(chosen)) < most):
+            chosen.append(n)
+        if len(chosen) == wanted:
+            break
+    return chosen
+
+
+def lifted(carla: Any, transform: Any) -> Any:
+    """The transform a little above the ground, where spawning meets nothing."""
+    at = transform.location
+    return carla.Transform(carla.Location(x=at.x, y=at.y, z=at.z + _LIFT), transform.rotation)
