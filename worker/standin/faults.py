@@ -33,7 +33,7 @@ class Faults:
             raise Refused("LogInit: Error: the GPU could not be initialised (VK_ERROR_INITIALIZATION_FAILED); shutting down")
 
     def tick(self) -> None:
-        """At the begin of each tick."""
+        """At the begin of each tick that a client has asked for."""
         self.ticks += 1
         if self.leak_mb:
             self._leaked.append(b"\x01" * int(self.leak_mb * 1024 * 1024))

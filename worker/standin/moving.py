@@ -194,8 +194,7 @@ def _height(actor: Actor, ground: float, seconds: float) -> float:
 def _settle(actor: Actor, seconds: float) -> None:
     """The velocities of a vehicle after a tick and its collisions, m/s and deg/s in the world."""
     body, before = actor.body, actor.velocity
-    rise = 0.0 if body.seen[0] == math.inf else (actor.pose.z - body.height) / seconds
-    velocity = (*velocity_of(body)[:2], rise)
+    velocity = (*velocity_of(body)[:2], (actor.pose.z - body.height) / seconds)
     body.height = actor.pose.z
     actor.acceleration = ((velocity[0] - before[0]) / seconds, (velocity[1] - before[1]) / seconds, (velocity[2] - before[2]) / seconds)
     actor.velocity, actor.angular = velocity, (0.0, 0.0, math.degrees(body.car.yaw_rate))

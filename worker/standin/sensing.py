@@ -41,9 +41,9 @@ class Sensing:
         period = float(actor.attributes.get("sensor_tick") or 0.0)
         if period <= 0.0:
             return True
-        now = self._world.elapsed + 1e-6
+        now = self._world.elapsed
         due = self._due.get(actor.id, now)
-        if now < due:
+        if now + 1e-6 < due:
             return False
         self._due[actor.id] = max(due + period, now)
         return True

@@ -73,7 +73,7 @@ class Server:
         """What follows from what has come: ticks of an asynchronous world, held requests, listeners that have gone."""
         now = time.monotonic()
         if not self._sim.world.settings.synchronous and now >= self._tick_at:
-            self._sim.tick()
+            self._sim.advance()
             self._tick_at = max(self._tick_at + self._sim.step(), now)
         if self._awaited:
             self._awaited = [each for each in self._awaited if each[1] > now]

@@ -76,7 +76,7 @@ class Simulator:
         self.motion = Motion(self.world, signs)
         self.sensing = Sensing(self.world, self.streams, self.wire)
         self._snapshot = Snapshot(self.config.dialect.state_index)
-        self._advance()
+        self.advance()
 
     def set_settings(self, settings: Settings) -> None:
         """Take new settings; they hold from the next tick on."""
@@ -87,15 +87,16 @@ class Simulator:
     # -- time
 
     def tick(self) -> int:
-        """One tick, its state and its data sent; the frame's number."""
+        """The tick that a client has asked for; the frame's number."""
         self.faults.tick()
-        return self._advance()
+        return self.advance()
 
     def step(self) -> float:
         """Seconds of the next tick."""
         return self.world.settings.delta or DT
 
-    def _advance(self) -> int:
+    def advance(self) -> int:
+        """One tick, its state and its data sent; the frame's number."""
         world = self.world
         world.frame += 1
         world.delta = self.step()

@@ -21,7 +21,9 @@ _COMMON = struct.Struct("<IB15f")
 _VEHICLE = struct.Struct("<IB15f3f3?ifB?IB24x")
 _WALKER = struct.Struct("<IB15f4f?37x")
 _LAMP = struct.Struct("<IB15f32s4fI?B")
+_ORIGIN = (0.0,) * 6
 _ACTIVE = 1
+_MAP_CHANGED = 1
 _GREEN = 2
 
 
@@ -31,6 +33,7 @@ class Snapshot:
     def __init__(self, index: int):
         self._index = index
         self.stale = True  # actors have come or gone
+        self._flags = _MAP_CHANGED  # of the first packet: connected clients shall ask for the map again
         self._buffer = bytearray(_HEAD.size)
         self._moving: List[Tuple[int, Actor]] = []
         self._places: Dict[int, Tuple[int, Actor]] = {}
@@ -53,10 +56,9 @@ class Snapshot:
             self._write(offset, actor, world)
         for each in touched:
             self._write(*self._places[each], world)
-        size, zeros = len(self._buffer) - 4, (0.0,) * 6
-        _HEAD.pack_into(
-            self._buffer, 0, size, self._index, world.frame, world.elapsed, *zeros, world.episode, time.time(), world.delta, 0, 0, 0, 0
-        )
+        common = (len(self._buffer) - 4, self._index, world.frame, world.elapsed, *_ORIGIN)
+        _HEAD.pack_into(self._buffer, 0, *common, world.episode, time.time(), world.delta, 0, 0, 0, self._flags)
+        self._flags = 0
         return self._buffer
 
     def _write(self, offset: int, actor: Actor, world: World) -> None:

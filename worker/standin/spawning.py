@@ -65,7 +65,7 @@ def of_town(town: Town, first: int) -> Iterator[Actor]:
         yield _fixture(first, "traffic.traffic_light", place, lamp, b"\x07")
         first += 1
     for stop in town.stops:
-        yield _fixture(first, "traffic.stop", stop, Lamp(stop.sign, state=UNKNOWN), b"\x08")
+        yield _fixture(first, stop.type_id, stop, Lamp(stop.sign, state=UNKNOWN), b"\x08")
         first += 1
     yield Actor(first, "spectator", {"role_name": "spectator"}, _viewpoint(town))
 
