@@ -5,7 +5,7 @@ Rule: a lane's id is the same all along a corridor, so that pieces of it always 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Dict, List, Tuple
 
@@ -26,22 +26,27 @@ Span = Tuple[float, float]
 
 @dataclass(frozen=True, eq=False)
 class Corridor:
-    """A road with the ids of its lanes. ``index`` is its place among the town's roads."""
+    """A road with the ids of its lanes. ``index`` is its place among the town's roads; ``stretch`` widens its lanes."""
 
     index: int
     road: Road
+    stretch: float = 1.0
 
     @cached_property
     def centre(self) -> float:
         """The d of lane 0: between oncoming traffic and the route's own, or the left edge of a carriageway of one way."""
-        own = [lane for lane in self.road.lanes if lane.kind == "driving" and lane.direction > 0]
+        own = [lane for lane in self._lanes if lane.kind == "driving" and lane.direction > 0]
         return min(lane.offset - lane.width / 2.0 for lane in own)
+
+    @cached_property
+    def _lanes(self) -> List[Lane]:
+        return [replace(lane, offset=lane.offset * self.stretch, width=lane.width * self.stretch) for lane in self.road.lanes]
 
     @cached_property
     def lanes(self) -> Dict[int, Lane]:
         """Lane by id, from left to right."""
-        left = [lane for lane in self.road.lanes if lane.offset < self.centre]
-        right = [lane for lane in self.road.lanes if lane.offset > self.centre]
+        left = [lane for lane in self._lanes if lane.offset < self.centre]
+        right = [lane for lane in self._lanes if lane.offset > self.centre]
         ids = [*range(len(left), 0, -1), *range(-1, -len(right) - 1, -1)]
         return dict(zip(ids, left + right))
 
@@ -59,6 +64,12 @@ class Corridor:
     def ends(self) -> Span:
         """The s of the first and last sample."""
         return -MARGIN, float(self.road.s[-1])
+
+    @cached_property
+    def bounds(self) -> Tuple[Span, Span]:
+        """The least and most x and y of the reference line."""
+        road = self.road
+        return (float(road.x.min()), float(road.x.max())), (float(road.y.min()), float(road.y.max()))
 
     def place(self, s: float, d: float = 0.0) -> Tuple[float, float, float, float]:
         """World x, y, z and yaw (radians)."""

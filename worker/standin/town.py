@@ -14,8 +14,10 @@ import numpy as np
 from ..routes import Route
 from ..world import road as roads
 from .actors import Pose
-from .corridor import TOWN_KINDS, Corridor
-from .opendrive import Piece, text
+from .corridor import Corridor
+from .junctions import Works
+from .network import arrange
+from .opendrive import text
 
 Vector = Tuple[float, float, float]
 
@@ -80,16 +82,14 @@ def build(name: str, routes: Sequence[Route]) -> Town:
     """The town of that name; routes of other towns are left out."""
     mine = [route for route in routes if route.town == name]
     built = tuple(roads.build(route, 0) for route in mine)
-    pieces: List[Piece] = []
+    layout = arrange(built)
+    works = Works(layout)
     spawns: List[Pose] = []
     for index, road in enumerate(built):
         corridor = Corridor(index, road)
-        limit, kind = road.speed_limit * KMH, TOWN_KINDS[road.town_kind]
-        section = corridor.section(0.0, before=False, behind=False)
-        pieces.append(Piece(index + 1, corridor.curve(corridor.ends), [section], corridor.centre, limit=limit, kind=kind))
         for s in np.arange(0.0, road.length, 20.0).tolist():
             for lane in corridor.driving.values():
                 x, y, z, yaw = corridor.place(s, lane.offset)
                 turned = yaw if lane.direction > 0 else yaw + math.pi
                 spawns.append(Pose(x, y, z + 0.5, 0.0, math.degrees(math.remainder(turned, math.tau)), 0.0))
-    return Town(name, built, text(name, pieces), tuple(spawns), (), ())
+    return Town(name, built, text(name, works.pieces, [crossing.junction for crossing in works.crossings]), tuple(spawns), (), ())

@@ -1,0 +1,369 @@
+"""The roads of a town's layout: pieces of corridors, the legs of crossing roads, and the ways through every node.
+
+Traffic can go on wherever a road meets a node: along the corridor, over into another one, across, and round the corner where a car can.
+Roads that lead nowhere end in a turning place, or, where traffic has one way only, in a stub behind a junction.
+Rule: every junction that this makes is linked on both sides, lane by lane.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, NamedTuple, Sequence, Set, Tuple
+
+import numpy as np
+
+from ..world.layout import Arm, junction_arms
+from ..world.road import Junction
+from .corridor import BROKEN, KINDS, NONE, SOLID, TOWN_KINDS, YELLOW_BROKEN, Corridor, Span
+from .curves import Place, beside, bend, measured, turning_place
+from .network import APART, STOREY, Layout, Link, Node, hidden, inside, near
+from .network import beside as placed_beside
+from .opendrive import END, JUNCTION, ROAD, START, Connection, Crossroads, Join, Piece, Section, Strip
+from .opendrive_plan import Curve
+
+KMH = 3.6
+LEG = 70.0  # metres of crossing road
+LEG_LANE, LEG_WALK = 3.5, 2.0  # metres
+SHORTEST_LEG, SHORTEST_PIECE = 20.0, 2.0  # metres
+TURNING_SPEED = 20.0  # km/h
+STRAIGHT_ON, ABOUT = math.radians(35.0), math.radians(150.0)
+STUB = (20.0, 10.0)  # metres before the end of a road of one way: a junction, and behind it the stub
+
+
+class Mouth(NamedTuple):
+    """The end of a lane at a node; the place has the heading of its traffic."""
+
+    lane: int
+    place: Place
+    width: float
+
+
+@dataclass(eq=False)
+class Port:
+    """The end of a road at a node. Mouths are ordered from the middle of the road outwards."""
+
+    piece: Piece
+    contact: str
+    entries: List[Mouth]  # traffic into the node
+    exits: List[Mouth]
+    corridor: int = -1  # -1: a leg
+    s: float = 0.0  # on the corridor
+
+    @property
+    def heading(self) -> float:
+        """Radians: the way into the node."""
+        return self.entries[0].place[3] if self.entries else self.exits[0].place[3] + math.pi
+
+
+@dataclass(eq=False)
+class Crossing:
+    """A node as it is laid."""
+
+    node: Node
+    junction: Crossroads
+    ports: List[Port] = field(default_factory=list)
+
+
+class Works:
+    """All roads of a town while they are being laid."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.pieces: List[Piece] = []
+        self.legs: List[Curve] = []
+        self._last = 0
+        layout.nodes += [node for index in layout.order for node in _stubs(layout, index)]
+        self.crossings = [Crossing(node, Crossroads(self._id())) for node in layout.nodes]
+        for index in layout.order:
+            self._corridor(layout.corridors[index])
+        for crossing in self.crossings:
+            for index, junction in crossing.node.junctions:
+                for arm in junction_arms(layout.corridors[index].road, junction):
+                    self._leg(crossing, layout.corridors[index], junction, arm)
+        for crossing in list(self.crossings):
+            self._connect(crossing)
+
+    def _id(self) -> int:
+        """A new id. Roads and junctions share them, since a road's successor may be either."""
+        self._last += 1
+        return self._last
+
+    def _corridor(self, corridor: Corridor) -> None:
+        """Lay the pieces of a corridor, with their ports."""
+        own = [crossing for crossing in self.crossings if corridor.index in crossing.node.spans]
+        own.sort(key=lambda crossing: crossing.node.spans[corridor.index])
+        for kept in self.layout.kept[corridor.index]:
+            at, before = kept[0], None
+            for crossing in own:
+                a, b = crossing.node.spans[corridor.index]
+                if b > kept[0] and a < kept[1]:
+                    self._piece(corridor, (at, a), before, crossing)
+                    at, before = max(at, b), crossing
+            self._piece(corridor, (at, kept[1]), before, None)
+
+    def _piece(self, corridor: Corridor, span: Span, before: Crossing | None, behind: Crossing | None) -> None:
+        if span[1] - span[0] < SHORTEST_PIECE:
+            return
+        limit, kind = corridor.road.speed_limit * KMH, TOWN_KINDS[corridor.road.town_kind]
+        gone = _gone(self.layout, corridor, span)
+        sections = _sections(corridor, span, gone)
+        piece = Piece(self._id(), corridor.curve(span), sections, corridor.centre, limit=limit, kind=kind)
+        self.pieces.append(piece)
+        for contact, s, crossing in ((START, span[0], before), (END, span[1], behind)):
+            port = _port(corridor, piece, contact, s, {id_ for id_, runs in gone.items() if any(a <= s <= b for a, b in runs)})
+            self._attach(port, crossing)
+
+    def _attach(self, port: Port, crossing: Crossing | None) -> None:
+        """Give a port to its node; one at a dead end gets a turning place, if there is room."""
+        if crossing is None:
+            self._turn_round(port)
+            return
+        _join(port, Join(JUNCTION, crossing.junction.id))
+        crossing.ports.append(port)
+
+    def _turn_round(self, port: Port) -> None:
+        pairs = list(zip(port.entries, port.exits))
+        curves = [turning_place(entry.place, exit_.place) for entry, exit_ in pairs]
+        if not curves or any(self._taken(curve, port.corridor) for curve in curves):
+            return
+        crossing = Crossing(Node({}), Crossroads(self._id()))
+        self._attach(port, crossing)
+        self.crossings.append(crossing)
+        for (entry, exit_), curve in zip(pairs, curves):
+            self._way(crossing, (port, entry), (port, exit_), curve, TURNING_SPEED)
+
+    def _taken(self, curve: Curve, index: int) -> bool:
+        """Whether a curve comes upon any road but the corridor it belongs to."""
+        return bool(self._upon(curve.x, curve.y, curve.z, index).any())
+
+    def _upon(self, x: Any, y: Any, z: Any, but: int = -1) -> Any:
+        taken = np.zeros(len(x), bool)
+        box = ((float(x.min()), float(x.max())), (float(y.min()), float(y.max())))
+        for corridor in self.layout.corridors:
+            kept = self.layout.kept[corridor.index]
+            if corridor.index == but or not kept or not near(corridor, box):
+                continue
+            s, d, _, level = placed_beside(corridor, x, y, z, np.zeros(len(x)))
+            offsets = np.array([lane.offset for lane in corridor.driving.values()])
+            taken |= level & inside(s, kept) & (np.abs(d[:, None] - offsets).min(axis=1) < APART + 1.0)
+        for leg in self.legs:
+            gap = (x[:, None] - leg.x) ** 2 + (y[:, None] - leg.y) ** 2
+            taken |= (gap.min(axis=1) < (LEG_LANE + APART) ** 2) & (np.abs(z - leg.z[0]) < STOREY)
+        return taken
+
+    def _leg(self, crossing: Crossing, corridor: Corridor, junction: Junction, arm: Arm) -> None:
+        """Lay one arm of the crossing road, as far as it is free."""
+        if not any(port.corridor == corridor.index for port in crossing.ports):
+            return
+        s = np.arange(arm.start, arm.start + LEG + 0.1, 2.0)
+        points = arm.line.points(s, 0.0)
+        x, y, yaw = points[:, 0], points[:, 1], np.full(len(s), float(arm.line.yaw[0]))
+        z = np.full(len(s), corridor.place((junction.enter + junction.leave) / 2.0)[2])
+        taken = self._upon(x, y, z)
+        count = int(np.argmax(taken)) if taken.any() else len(s)
+        if count < SHORTEST_LEG / 2.0:
+            return
+        curve = measured(x[:count], y[:count], z[:count], yaw[:count])
+        piece = Piece(self._id(), curve, [_leg_section(corridor)], limit=corridor.road.speed_limit * KMH)
+        piece.kind = TOWN_KINDS[corridor.road.town_kind]
+        self.pieces.append(piece)
+        self.legs.append(curve)
+        self._attach(_leg_port(piece, START), crossing)
+        end = _leg_port(piece, END)
+        around = turning_place(end.entries[0].place, end.exits[0].place)
+        self.legs.remove(curve)
+        if not self._taken(around, -1):
+            self._turn_round(end)
+        self.legs.append(curve)
+
+    def _connect(self, crossing: Crossing) -> None:
+        """All ways through a node."""
+        done: Set[Tuple[int, int]] = set()
+        for index, span in crossing.node.spans.items():
+            self._through(crossing, self.layout.corridors[index], span, done)
+        for link in crossing.node.links:
+            self._over(crossing, link, done)
+        if crossing.node.junctions:
+            for a in crossing.ports:
+                for b in crossing.ports:
+                    if a is not b and (id(a), id(b)) not in done:
+                        self._turns(crossing, a, b)
+
+    def _through(self, crossing: Crossing, corridor: Corridor, span: Span, done: Set[Tuple[int, int]]) -> None:
+        """The corridor's own way through, with all lanes that are there on both sides."""
+        ports = {port.contact: port for port in crossing.ports if port.corridor == corridor.index}
+        if len(ports) < 2:
+            return
+        a, b = ports[END], ports[START]
+        there = {mouth.lane for mouth in a.entries + a.exits} & {mouth.lane for mouth in b.entries + b.exits}
+        if not there:
+            return
+        section = corridor.section(0.0, tuple(set(corridor.driving) - there))
+        strips = tuple(
+            strip._replace(mark=BROKEN if strip.mark == BROKEN else NONE) for strip in section.strips if strip.id in corridor.driving
+        )
+        limit = corridor.road.speed_limit * KMH
+        piece = Piece(self._id(), corridor.curve((a.s, b.s)), [Section(0.0, strips)], corridor.centre, crossing.junction.id, limit=limit)
+        piece.before, piece.behind, piece.kind = Join(ROAD, a.piece.id, END), Join(ROAD, b.piece.id, START), a.piece.kind
+        self.pieces.append(piece)
+        for port, contact, mouths in ((a, START, a.entries), (b, END, b.entries)):
+            lanes = tuple((mouth.lane, mouth.lane) for mouth in mouths if mouth.lane in there)
+            if lanes:
+                crossing.junction.connections.append(Connection(port.piece.id, piece.id, contact, lanes))
+        done |= {(id(a), id(b)), (id(b), id(a))}
+
+    def _over(self, crossing: Crossing, link: Link, done: Set[Tuple[int, int]]) -> None:
+        """The ways from a corridor into its host, or out of it, and back where traffic goes both ways."""
+        corridor = self.layout.corridors[link.corridor]
+        mine = START if link.leaving else END
+        theirs = END if (link.way > 0) == link.leaving else START
+        span = crossing.node.spans[link.corridor]
+        own = next(
+            (p for p in crossing.ports if (p.corridor, p.contact) == (link.corridor, mine) and span[0] - 1 < p.s < span[1] + 1), None
+        )
+        host = next((p for p in crossing.ports if (p.corridor, p.contact) == (link.host, theirs)), None)
+        if own is None or host is None:
+            return
+        for entries, exits in ((host.entries, own.exits), (own.entries, host.exits)):
+            inward = exits is own.exits
+            for mouth in exits if inward else entries:
+                offset = corridor.lanes[mouth.lane].offset
+                other = _nearest(corridor, entries if inward else exits, offset)
+                if other is None:
+                    continue
+                found, s, d = other
+                if inward:
+                    self._way(
+                        crossing, (host, found), (own, mouth), beside(corridor, (s, own.s), d, offset), corridor.road.speed_limit * KMH
+                    )
+                else:
+                    self._way(
+                        crossing, (own, mouth), (host, found), beside(corridor, (own.s, s), offset, d), corridor.road.speed_limit * KMH
+                    )
+        done |= {(id(own), id(host)), (id(host), id(own))}
+
+    def _turns(self, crossing: Crossing, a: Port, b: Port) -> None:
+        """The ways from one road into another, straight on or round the corner."""
+        if not a.entries or not b.exits:
+            return
+        turn = math.remainder(b.exits[0].place[3] - a.entries[0].place[3], math.tau)
+        if abs(turn) > ABOUT:
+            return
+        if abs(turn) < STRAIGHT_ON:
+            pairs = _facing(a.entries, b.exits)
+        else:
+            outer = -1 if turn > 0.0 else 0
+            pairs = [(a.entries[outer], b.exits[outer])]
+        limit = max(TURNING_SPEED, min(a.piece.limit, 50.0 - 20.0 * abs(turn)))
+        for entry, exit_ in pairs:
+            curve = bend(entry.place, exit_.place)
+            if curve is not None:
+                self._way(crossing, (a, entry), (b, exit_), curve, limit)
+
+    def _way(self, crossing: Crossing, source: Tuple[Port, Mouth], target: Tuple[Port, Mouth], curve: Curve, limit: float) -> None:
+        """A connecting road of one lane."""
+        (a, entry), (b, exit_) = source, target
+        width = min(entry.width, exit_.width)
+        section = Section(0.0, (Strip(-1, "driving", width, NONE, entry.lane, exit_.lane),))
+        piece = Piece(self._id(), curve, [section], -width / 2.0, crossing.junction.id, limit=limit, kind=a.piece.kind)
+        piece.before, piece.behind = Join(ROAD, a.piece.id, a.contact), Join(ROAD, b.piece.id, b.contact)
+        self.pieces.append(piece)
+        crossing.junction.connections.append(Connection(a.piece.id, piece.id, START, ((entry.lane, -1),)))
+
+
+def _stubs(layout: Layout, index: int) -> List[Node]:
+    """Where a road of one way ends: a junction to pass through, so that whoever looks for the next junction finds one."""
+    corridor, spans = layout.corridors[index], layout.kept[index]
+    if not spans or any(lane.direction < 0 for lane in corridor.driving.values()):
+        return []
+    end = spans[-1][1]
+    free = end - corridor.road.length > 2.0 * STUB[0] and abs(end - corridor.ends[1]) < 2.0
+    return [Node({index: (end - STUB[0], end - STUB[1])})] if free else []
+
+
+def _join(port: Port, join: Join) -> None:
+    if port.contact == START:
+        port.piece.before = join
+    else:
+        port.piece.behind = join
+
+
+def _gone(layout: Layout, corridor: Corridor, span: Span) -> Dict[int, List[Span]]:
+    """Where each lane of a piece is hidden, with some metres around; short openings are closed."""
+    s = np.arange(span[0], span[1] + 0.1, 2.0)
+    found: Dict[int, List[Span]] = {}
+    for id_ in corridor.lanes:
+        runs: List[Span] = []
+        for at in s[hidden(layout, corridor.index, id_, s)].tolist():
+            if runs and at - runs[-1][1] < 15.0:
+                runs[-1] = (runs[-1][0], at + 3.0)
+            else:
+                runs.append((at - 3.0, at + 3.0))
+        if runs:
+            found[id_] = [(a if a > span[0] + 6.0 else span[0] - 1.0, b if b < span[1] - 6.0 else span[1] + 1.0) for a, b in runs]
+    return found
+
+
+def _sections(corridor: Corridor, span: Span, gone: Dict[int, List[Span]]) -> List[Section]:
+    """The lane sections of a piece: a new one wherever a lane is hidden or comes back."""
+    cuts = {span[0], *(edge for runs in gone.values() for run in runs for edge in run if span[0] < edge < span[1])}
+    starts = sorted(cuts)
+    return [
+        corridor.section(s - span[0], tuple(id_ for id_, runs in gone.items() if any(a <= s + 0.01 < b for a, b in runs))) for s in starts
+    ]
+
+
+def _port(corridor: Corridor, piece: Piece, contact: str, s: float, gone: Set[int]) -> Port:
+    """The port at one end of a corridor's piece."""
+    port = Port(piece, contact, [], [], corridor.index, s)
+    for id_, lane in sorted(corridor.driving.items(), key=lambda item: abs(item[0])):
+        if id_ in gone:
+            continue
+        x, y, z, yaw = corridor.place(s, lane.offset)
+        mouth = Mouth(id_, (x, y, z, yaw if lane.direction > 0 else yaw + math.pi), lane.width)
+        into = (lane.direction > 0) == (contact == END)
+        (port.entries if into else port.exits).append(mouth)
+    return port
+
+
+def _leg_section(corridor: Corridor) -> Section:
+    kind = KINDS["sidewalk" if corridor.road.town_kind == "urban" else "shoulder"]
+    left = (Strip(2, kind, LEG_WALK), Strip(1, "driving", LEG_LANE, SOLID))
+    right = (Strip(-1, "driving", LEG_LANE, SOLID), Strip(-2, kind, LEG_WALK))
+    return Section(0.0, left + right, YELLOW_BROKEN)
+
+
+def _leg_port(piece: Piece, contact: str) -> Port:
+    """The port at one end of a leg, which runs outwards: lane 1 leads to the junction."""
+    s, half = (0.0 if contact == START else piece.curve.length), LEG_LANE / 2.0
+    x, y, z, yaw = piece.curve.at(s, -half)
+    inward = Mouth(1, (x, y, z, yaw + math.pi), LEG_LANE)
+    outward = Mouth(-1, piece.curve.at(s, half), LEG_LANE)
+    entries, exits = ([inward], [outward]) if contact == START else ([outward], [inward])
+    return Port(piece, contact, entries, exits)
+
+
+def _nearest(corridor: Corridor, mouths: Sequence[Mouth], offset: float) -> Tuple[Mouth, float, float] | None:
+    """The mouth that lies on a lane of a corridor, with its s and d there."""
+    found = None
+    for mouth in mouths:
+        s, d = corridor.road.project(np.array([mouth.place[0]]), np.array([mouth.place[1]]))
+        off = abs(float(d[0]) - offset)
+        if off < 1.2 and (found is None or off < abs(found[2] - offset)):
+            found = mouth, float(s[0]), float(d[0])
+    return found
+
+
+def _facing(entries: Sequence[Mouth], exits: Sequence[Mouth]) -> List[Tuple[Mouth, Mouth]]:
+    """Lanes that lie in one line: each exit with the entry that is least aside of it."""
+    pairs = []
+    for exit_ in exits:
+        aside = {}
+        for entry in entries:
+            x, y, _, yaw = entry.place
+            aside[entry] = abs((exit_.place[1] - y) * math.cos(yaw) - (exit_.place[0] - x) * math.sin(yaw))
+        entry = min(aside, key=lambda mouth: aside[mouth])
+        if aside[entry] < 3.5:
+            pairs.append((entry, exit_))
+    return pairs
