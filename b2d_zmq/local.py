@@ -81,6 +81,7 @@ class LocalFarm:
             self.endpoint = self._start_broker([*broker, *where, "--lease-ttl", str(lease_ttl), *size], deadline)
             paths = {"--routes": routes, "--carla-root": carla_root}
             given = [word for name, path in paths.items() if path is not None for word in (name, os.fspath(path))]
+            given += ["--server-log-dir", str(self.log_dir)] if backend == "carla" else []
             rest = ["--backend", backend, "--sensors", sensors, "--heartbeat", str(heartbeat), *given, *size, *worker_options]
             for index in range(workers):
                 self._start(f"w-{index}", [*worker, "--endpoint", self.endpoint, "--name", "w", "--index", str(index), *rest])
