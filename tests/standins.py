@@ -34,7 +34,11 @@ class StandIn:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if wait:
-            self.wait()
+            try:
+                self.wait()
+            except AssertionError:
+                self.close()
+                raise
 
     def wait(self, seconds=30.0):
         """Until its ports are open."""

@@ -1,0 +1,81 @@
+"""The folder that the stand-in lays out, and the flags that its server takes, are like CARLA's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from standins import StandIn, client_of
+
+from worker.standin import flags
+from worker.standin.install import BINARY, LAUNCHER
+
+ROUTE = """<routes><route id="7" town="Town07"><waypoints>
+<position x="0" y="0" z="0"/><position x="120" y="0" z="0"/></waypoints></route></routes>"""
+
+
+def test_layout_in_a_folder_with_spaces(tmp_path):
+    root, routes = tmp_path / "a carla's root", tmp_path / "my routes.xml"
+    routes.write_text(ROUTE)
+    command = [sys.executable, "-m", "worker.standin", "install", str(root), "--dialect", "0.9.15", "--routes", routes.name]
+    path = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH", "")]))
+    subprocess.run([*command, "--leak-mb", "1.5", "--die-in-load"], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path})
+    assert (root / "VERSION").read_text() == "0.9.15\n"
+    assert (root / "PythonAPI" / "carla").is_dir()
+    assert os.access(root / LAUNCHER, os.X_OK) and os.access(root / BINARY, os.X_OK)
+    assert "--die-in-load=1 --leak-mb=1.5" in (root / BINARY).read_text()
+    run = subprocess.run([str(root / LAUNCHER), "-carla-rpc-port=99999999"], capture_output=True, text=True, check=False, cwd="/")
+    assert run.returncode == 1 and "a port '99999999'" in run.stderr
+
+
+def test_the_binary_becomes_the_server(tmp_path):
+    """No shell stays between: signals and the pid are the server's own."""
+    root, routes = tmp_path / "root", tmp_path / "routes.xml"
+    routes.write_text(ROUTE)
+    server = StandIn(root, f"--routes={routes}", flags=["-RenderOffScreen", "-quality-level=Low", "-spam", "-ResX=4"])
+    try:
+        assert any(f"pid {server.process.pid})" in line and "serves Town07" in line for line in server.lines)
+        assert any("unknown flag passed over: -spam" in line for line in server.lines)
+        assert not any("ResX" in line for line in server.lines)
+    finally:
+        server.close()
+
+
+def test_without_rendering_cameras_are_silent(standin):
+    carla = pytest.importorskip("carla", reason="no carla wheel for this Python")
+    server = standin(flags=["-nullrhi"])
+    world = client_of(server).get_world()
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+    world.apply_settings(settings)
+    heard = []
+    library = world.get_blueprint_library()
+    sensors = [world.spawn_actor(library.find(name), carla.Transform()) for name in ("sensor.camera.rgb", "sensor.other.imu")]
+    for sensor in sensors:
+        sensor.listen(lambda data: heard.append(type(data).__name__))
+    frames = {world.tick() for _ in range(5)}
+    settings.synchronous_mode = False
+    world.apply_settings(settings)
+    world.wait_for_tick(5.0)
+    assert frames and set(heard) == {"IMUMeasurement"}
+
+
+@pytest.mark.parametrize(
+    "words, ports",
+    [
+        ([], (2000, 2001, 2002)),
+        (["CarlaUE4", "-carla-rpc-port=3000"], (3000, 3001, 3002)),
+        (["-world-port=3000", "-carla-streaming-port=5000", "-carla-secondary-port=6000"], (3000, 5000, 6000)),
+        (["-carla-world-port=3000", "-carla-streaming-port=0"], (3000, 0, 3002)),
+    ],
+)
+def test_ports(words, ports):
+    found = flags.read(words)
+    assert (found.rpc_port, found.streaming_port, found.secondary_port) == ports
+
+
+def test_rendering_and_unknown_flags():
+    found = flags.read(["-nullrhi", "-RenderOffScreen", "-fast-and-loose", "-RPCThreads=4"])
+    assert (found.rendering, found.unknown) == (False, ("-fast-and-loose",))
