@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from standins import client_of, dialect
+from standins import client_of, dialect, wheel
 
 from worker.standin.faults import Faults, Refused
 
@@ -37,7 +37,7 @@ def test_a_taken_port_ends_it(standin):
 
 
 def test_hangs_with_its_port_open(standin):
-    pytest.importorskip("carla", reason="no carla wheel for this Python")
+    wheel()
     server = standin("--hang-at-tick=3")
     world = client_of(server, seconds=0.5).get_world()
     world.tick()
@@ -49,7 +49,7 @@ def test_hangs_with_its_port_open(standin):
 
 
 def test_dies_at_a_tick(standin):
-    pytest.importorskip("carla", reason="no carla wheel for this Python")
+    wheel()
     server = standin("--die-at-tick=2")
     world = client_of(server, seconds=0.5).get_world()
     world.tick()
@@ -61,7 +61,7 @@ def test_dies_at_a_tick(standin):
 
 @pytest.mark.parametrize("loads", [1, 2])
 def test_dies_in_a_load(standin, loads):
-    pytest.importorskip("carla", reason="no carla wheel for this Python")
+    wheel()
     server = standin(f"--die-in-load={loads}")
     client = client_of(server, seconds=1.0)
     for _ in range(loads - 1):
@@ -72,7 +72,7 @@ def test_dies_in_a_load(standin, loads):
 
 
 def test_grows_with_each_tick(standin):
-    pytest.importorskip("carla", reason="no carla wheel for this Python")
+    wheel()
     server = standin("--leak-mb=4")
     world = client_of(server).get_world()
     world.tick()
@@ -83,7 +83,7 @@ def test_grows_with_each_tick(standin):
 
 
 def test_tells_another_version(standin):
-    pytest.importorskip("carla", reason="no carla wheel for this Python")
+    wheel()
     server = standin("--report-version=0.9.14")
     client = client_of(server)
     assert (client.get_server_version(), client.get_client_version()) == ("0.9.14", dialect())

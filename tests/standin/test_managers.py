@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-from standins import run_client
+from standins import run_client, wheel
 
-carla = pytest.importorskip("carla", reason="no carla wheel for this Python")
+carla = wheel()
 
 _START = """
 import sys, socket, carla

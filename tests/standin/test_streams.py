@@ -9,11 +9,11 @@ import time
 
 import msgpack
 import pytest
-from standins import client_of
+from standins import client_of, wheel
 
 from worker.standin.streams import MOST_WAITING, Listener, Streams
 
-carla = pytest.importorskip("carla", reason="no carla wheel for this Python")
+carla = wheel()
 
 
 def settled(world, spawn):
