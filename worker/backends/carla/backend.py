@@ -25,7 +25,7 @@ from ..base import Backend, Outcome, SnapshotData, Traits
 from ..seal import seal
 from . import branching
 from .drafting import draft, governed_road
-from .episode import Episode
+from .episode import Episode, Member
 from .link import DT, Link
 from .signals import Governed
 from .snapshot import NAME, VERSION
@@ -61,7 +61,7 @@ class CarlaBackend(Backend):
             raise RequestError(f"the sensor rig {self._rig.name} has cameras, and this CARLA server renders nothing: use the rig state")
         self.link = Link(carla_host, carla_port, tm_port, rendering=bool(self._rig.cameras), progress=self._tell)
         self._reload = reload
-        self._carrier = Carrier(self.link, self._rig)
+        self.carrier = Carrier(self.link, self._rig)
         self._roads: Dict[Tuple[int, bytes], Governed] = {}
         self._episode: Episode | None = None
         self._traits = Traits(
@@ -123,7 +123,7 @@ class CarlaBackend(Backend):
         if self.link.closed:
             return
         self.release()
-        self._carrier.remove()
+        self.carrier.remove()
         self.link.close()
 
     def present(self) -> Episode:
@@ -137,21 +137,36 @@ class CarlaBackend(Backend):
 
         Raises RequestError, and changes nothing then; SimulatorError when the present episode is over and no other stands.
         """
+        governed, _ = self.arrive(settings, anew=self._reload)
+        self._episode = stage(self.link, self.carrier, draft(self.link, settings, governed), self.progress)
+        return self._episode
+
+    def arrive(self, settings: Settings, anew: bool = False, keep: bool = False) -> Tuple[Governed, List[Member]]:
+        """The route's road, on its map, which is loaded where it is not yet or ``anew``. The present episode is over.
+
+        Its actors are gone, unless they are to be kept and the map stays: then they are told. Raises as ``begin`` does.
+        """
         link, known = self.link, self.link.town == settings.route.town
         if known:
             self._road(settings)
+        kept: List[Member] = []
         if self._episode is not None:
-            self._leave(self._episode)
-        if not known or self._reload:
-            self._carrier.remove()
+            if keep and known and not anew:
+                kept, self._episode = self._episode.cast, None
+            else:
+                self._leave(self._episode)
+        if not known or anew:
+            self.carrier.remove()
             self._roads.clear()
             link.load(settings.route.town, self.progress)
         try:
-            governed = self._road(settings)
+            return self._road(settings), kept
         except RequestError as error:  # known only now, and the episode before is gone
             raise SimulatorError(f"route {settings.route.id} cannot be driven on {link.town}: {error}") from error
-        self._episode = stage(link, self._carrier, draft(link, settings, governed), self.progress)
-        return self._episode
+
+    def enter(self, episode: Episode) -> None:
+        """This is the present episode from now on."""
+        self._episode = episode
 
     def outcome(self, episode: Episode, verdicts: List[Verdict], happened: List[Events], more: Dict[str, Any]) -> Outcome:
         """What is told of the present moment after these ticks."""

@@ -62,6 +62,7 @@ class Episode:
         with asking("looking at the traffic lights"):
             self.watch = Watch([member.actor for member in cast], LampWatch(link.carla, link.world, self.road))
         self.log: List[Control] = []
+        self.origin: List[Tuple[str, int]] = []  # (tier, tick) of each restore that did not come by the log alone
         self.frame = 0
         self._told: Dict[int, Tuple[Any, ...]] = {}  # row -> what the server was last told of it
 
@@ -76,11 +77,11 @@ class Episode:
         return self.play.tick
 
     def open(self) -> None:
-        """Tick 0: the world stands as it was staged."""
-        self._see(self.link.world.get_snapshot())
+        """The last tick of the staging: the world stands at tick 0."""
+        self._see(self.world_tick())
         self.play.begin(self._seen_ego(0.0), self._seen_others())
         self.watch.roll(0, self._numbers())
-        self.sensors.flush()
+        self.sensors.flush(self.frame)
 
     def step(self, control: Control) -> Tuple[Verdict, Events]:
         """One tick under that control."""
@@ -119,35 +120,32 @@ class Episode:
 
     def state(self) -> Dict[str, Any]:
         """All that changes and is not in the server, as plain values and arrays."""
-        return {"task": self.task.state(), "play": self.play.state()}
+        return {"task": self.task.state(), "play": self.play.state(), "s": self.play.ego.s}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Become that state of the same episode; ``resume`` when the world stands accordingly. Raises SnapshotCorrupt."""
-        if not isinstance(state, Mapping) or not {"task", "play"} <= set(state):
-            raise SnapshotCorrupt("a state of an episode without its task or its scenario")
+        if not isinstance(state, Mapping) or not {"task", "play", "s"} <= set(state) or type(state["s"]) is not float:
+            raise SnapshotCorrupt("a state of an episode without its task, its scenario or its place on the road")
         self.play.load(state["play"])
         self.task.load(state["task"])
 
-    def resume(self, snapshot: Any) -> None:
-        """After ``load``: see everybody where they are now."""
-        self._see(snapshot)
-        self.play.resume(self._seen_ego(None), self._seen_others())
-        self.sensors.flush()
+    def resume(self, frame: int, near: float) -> None:
+        """After ``load``, when the watch has seen that frame: see everybody where they are now; the ego is about that far along the road."""
+        self.frame = frame
+        self.play.resume(self._seen_ego(near), self._seen_others())
+        self.sensors.flush(self.frame)
 
     def _see(self, snapshot: Any) -> None:
         self.watch.see(snapshot)
         self.frame = int(snapshot.frame)
 
-    def _seen_ego(self, near: float | None) -> Ego:
+    def _seen_ego(self, near: float) -> Ego:
         now = self.watch.now()
         if not now.alive[0]:
             raise SimulatorError("the ego is no longer in the world: did another client remove it?")
         x, y, z, pitch, yaw, roll, vx, vy, _, _, _, spin = now.motion[0].tolist()
         heading = math.radians(yaw)
-        if near is None:
-            s, d = (float(part[0]) for part in self.road.project(np.array([x]), np.array([y])))
-        else:
-            s, d = self.road.locate(x, y, near)
+        s, d = self.road.locate(x, y, near)
         speed = vx * math.cos(heading) + vy * math.sin(heading)
         return Ego(x, y, z, heading, math.radians(pitch), math.radians(roll), speed, vx, vy, math.radians(spin), float(s), float(d))
 

@@ -40,6 +40,7 @@ class Sensors:
         self._news = threading.Condition()
         self._pictures: Dict[str, Any] = {}  # key -> the last carla.Image
         self._bumps: List[Bump] = []
+        self._deaf = 0  # what was hit up to this frame is forgotten, however late its news come
         self._listens = False
         with asking("attaching the sensors"):
             self._cameras = {camera.key: self._camera(camera, ego) for camera in rig.cameras}
@@ -85,14 +86,15 @@ class Sensors:
         with self._news:
             if patience:
                 self._news.wait_for(lambda: any(bump.frame == frame for bump in self._bumps), patience)
-            told = sorted(bump for bump in self._bumps if bump.frame <= frame)
+            told = sorted(bump for bump in self._bumps if self._deaf < bump.frame <= frame)
             self._bumps = [bump for bump in self._bumps if bump.frame > frame]
         return told
 
-    def flush(self) -> None:
-        """Forget what was hit so far."""
+    def flush(self, frame: int) -> None:
+        """Forget what was hit up to that frame, even where the news of it are still under way."""
         with self._news:
-            self._bumps.clear()
+            self._deaf = frame
+            self._bumps = [bump for bump in self._bumps if bump.frame > frame]
 
     def close(self) -> None:
         """Stop and destroy them."""

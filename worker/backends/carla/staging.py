@@ -125,8 +125,8 @@ def stage(link: Link, carrier: Carrier, draft: Draft, progress: Progress) -> Epi
     _introduce(manners, cast, draft)
     episode = Episode(link, draft, sensors, manners, cast)
     link.batch(episode.directions(), "placing the cast")
-    for _ in range(WARM_UP):
-        link.tick()
+    for _ in range(WARM_UP - 1):
+        episode.watch.see(episode.world_tick())  # seen already: a snapshot of tick 0 has a lead-in too
     episode.open()
     return episode
 
