@@ -59,7 +59,9 @@ def test_debug_shows_the_traceback():
     assert "Traceback" in b2d("--debug", "status", "--endpoint", "nowhere").stderr
 
 
-@pytest.mark.parametrize("arguments", [["up", "-n", "0"], ["demo", "--branches", "1"], ["up", "--routes", "nowhere.xml"], ["fly"]])
+@pytest.mark.parametrize(
+    "arguments", [["up", "-n", "0"], ["demo", "--branches", "1"], ["up", "--routes", "nowhere.xml"], ["up", "stray"], ["fly"]]
+)
 def test_wrong_options_are_refused_before_anything_starts(arguments):
     done = b2d(*arguments)
     assert done.returncode == 2 and "Usage: " in done.stderr
@@ -67,7 +69,7 @@ def test_wrong_options_are_refused_before_anything_starts(arguments):
 
 def test_version_and_help():
     assert re.fullmatch(r"b2d \S+ \(/.+\)\n", b2d("--version").stdout)
-    for command in ("up", "status", "demo"):
+    for command in ("up", "status", "demo", "fidelity", "doctor"):
         assert command in b2d("--help").stdout
 
 
@@ -89,6 +91,11 @@ def test_up_runs_until_it_is_told_to_stop(leaves_nothing, number):
     assert process.returncode == 0
 
 
+def test_what_comes_after_two_dashes_goes_to_the_workers(leaves_nothing):
+    done = b2d("up", "-n", "1", "--bind", "tcp://127.0.0.1:*", "--", "--fly")
+    assert done.returncode == 1 and "No such option" in done.stderr and "--fly" in done.stderr
+
+
 def test_up_that_cannot_start_says_why(leaves_nothing, tmp_path):
     broken = tmp_path / "routes.xml"
     broken.write_text("<routes><route></routes>")
@@ -104,3 +111,17 @@ def test_the_example_of_ten_lines_runs(leaves_nothing):
     assert done.returncode == 0, done.stderr
     assert "identical at the start: True" in done.stdout
     assert len(code) <= 11  # the import beside ten
+
+
+def test_the_example_of_the_noise_floor_runs(leaves_nothing):
+    example = Path(__file__).parents[2] / "examples" / "noise_floor.py"
+    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "branch 2: exact, exact; ego off by 0.000 m" in done.stdout and "noise in the difference between branches: 0.0%" in done.stdout
+
+
+def test_doctor_is_the_workers_own(tmp_path):
+    done = b2d("doctor", "--help")
+    assert done.returncode == 0 and "--carla-root" in done.stdout
+    done = b2d("doctor", "--carla-root", str(tmp_path / "nowhere"))
+    assert done.returncode != 0 and "nowhere" in done.stdout + done.stderr

@@ -142,3 +142,25 @@ def test_a_farm_can_be_started_from_any_thread(farm):
     made[0].close()
     made[0].close()
     assert made[0].pids == {}
+
+
+def test_options_for_workers_reach_them_and_what_they_do_is_told(farm):
+    told = []
+    started = farm(heartbeat=0.05, worker_options=["--log-level", "debug"], on_doing=lambda worker, words: told.append((worker, words)))
+    assert ("w-0", "opening the backend") in told
+    with Client(started.endpoint) as client:
+        (lease,) = client.acquire(1)
+        job(client, lease, 1, Kind.STEP).done()
+        client.release([lease])
+    until(lambda: " DEBUG " in started.log("w-0"))
+
+
+def test_a_worker_that_refuses_its_options_is_told_in_its_own_words(farm):
+    with pytest.raises(FarmError, match=r"exit code 2(.|\n)*No such option(.|\n)*--fly"):
+        farm(worker_options=["--fly"])
+
+
+def test_a_carla_that_is_not_there_is_one_clear_error(farm, tmp_path):
+    with pytest.raises(FarmError, match="exit code 78") as refused:
+        farm(backend="carla", carla_root=tmp_path / "nowhere")
+    assert "nowhere does not exist" in str(refused.value) and "Traceback" not in str(refused.value)
