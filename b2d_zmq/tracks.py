@@ -5,11 +5,14 @@ Positions are metres, speeds m/s, yaw degrees. Values in, values out.
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, Any]
+else:
+    Array = np.ndarray  # Python 3.8 cannot subscript it
 
 
 class Gaps(NamedTuple):
