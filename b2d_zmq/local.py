@@ -68,6 +68,21 @@ class LocalFarm:
         workers, deadline = arguments.whole("workers", workers), time.monotonic() + patience
         broker = list(broker_command or [_command("b2d-broker")])
         worker = list(worker_command or [_command("b2d-worker")])
+        self._prepare(log_dir)
+        try:
+            size = _words(message_bytes=message_bytes)
+            listening = _words(bind=endpoint or "tcp://127.0.0.1:*", lease_ttl=lease_ttl)
+            self.endpoint = self._start_broker([*broker, *listening, *size], deadline)
+            carla = _words(carla_root=carla_root, server_log_dir=self.log_dir if backend == "carla" else None)
+            rest = [*_words(backend=backend, sensors=sensors, heartbeat=heartbeat, routes=routes), *carla, *size, *worker_options]
+            for index in range(workers):
+                self._start(f"w-{index}", [*worker, "--endpoint", self.endpoint, "--name", "w", "--index", str(index), *rest])
+            self._await_free(deadline, on_progress, on_doing)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, log_dir: str | os.PathLike[str] | None) -> None:
         self._own_logs = log_dir is None
         self.log_dir = Path(tempfile.mkdtemp(prefix="b2d-farm-") if log_dir is None else log_dir).absolute()
         self.log_dir.mkdir(parents=True, exist_ok=True)
@@ -75,20 +90,6 @@ class LocalFarm:
         weakref.finalize(self, self._lifeline.close)  # a farm that is forgotten ends as one whose parent died
         self._broker: subprocess.Popen[bytes] | None = None
         self._workers: Dict[str, subprocess.Popen[bytes]] = {}
-        try:
-            size = [] if message_bytes is None else ["--message-bytes", str(message_bytes)]
-            where = ["--bind", endpoint or "tcp://127.0.0.1:*"]
-            self.endpoint = self._start_broker([*broker, *where, "--lease-ttl", str(lease_ttl), *size], deadline)
-            paths = {"--routes": routes, "--carla-root": carla_root}
-            given = [word for name, path in paths.items() if path is not None for word in (name, os.fspath(path))]
-            given += ["--server-log-dir", str(self.log_dir)] if backend == "carla" else []
-            rest = ["--backend", backend, "--sensors", sensors, "--heartbeat", str(heartbeat), *given, *size, *worker_options]
-            for index in range(workers):
-                self._start(f"w-{index}", [*worker, "--endpoint", self.endpoint, "--name", "w", "--index", str(index), *rest])
-            self._await_free(deadline, on_progress, on_doing)
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def pids(self) -> Dict[str, int]:
@@ -215,6 +216,12 @@ def _command(name: str) -> str:
             f"the command {name} is not installed beside {sys.executable}, nor on the PATH; pip install b2d-zmq in this environment"
         )
     return found
+
+
+def _words(**options: Any) -> List[str]:
+    """Options of a command as its words, without those that are None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def _news(table: Sequence[Mapping[str, Any]], doing: Dict[str, str]) -> List[Tuple[str, str]]:
