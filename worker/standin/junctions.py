@@ -9,51 +9,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 import numpy as np
 
 from ..world.layout import Arm, junction_arms
 from ..world.road import Junction
 from .corridor import BROKEN, KINDS, NONE, SOLID, TOWN_KINDS, YELLOW_BROKEN, Corridor, Span
-from .curves import Place, beside, bend, measured, turning_place
+from .curves import bend, beside, measured, turning_place
 from .network import APART, STOREY, Layout, Link, Node, hidden, inside, near
 from .network import beside as placed_beside
 from .opendrive import END, JUNCTION, ROAD, START, Connection, Crossroads, Join, Piece, Section, Strip
 from .opendrive_plan import Curve
+from .ports import LEG_LANE, Mouth, Port, facing, join, leg_port, nearest, port_of
 
 KMH = 3.6
 LEG = 70.0  # metres of crossing road
-LEG_LANE, LEG_WALK = 3.5, 2.0  # metres
+LEG_WALK = 2.0  # metres
 SHORTEST_LEG, SHORTEST_PIECE = 20.0, 2.0  # metres
 TURNING_SPEED = 20.0  # km/h
 STRAIGHT_ON, ABOUT = math.radians(35.0), math.radians(150.0)
 STUB = (20.0, 10.0)  # metres before the end of a road of one way: a junction, and behind it the stub
-
-
-class Mouth(NamedTuple):
-    """The end of a lane at a node; the place has the heading of its traffic."""
-
-    lane: int
-    place: Place
-    width: float
-
-
-@dataclass(eq=False)
-class Port:
-    """The end of a road at a node. Mouths are ordered from the middle of the road outwards."""
-
-    piece: Piece
-    contact: str
-    entries: List[Mouth]  # traffic into the node
-    exits: List[Mouth]
-    corridor: int = -1  # -1: a leg
-    s: float = 0.0  # on the corridor
-
-    @property
-    def heading(self) -> float:
-        """Radians: the way into the node."""
-        return self.entries[0].place[3] if self.entries else self.exits[0].place[3] + math.pi
 
 
 @dataclass(eq=False)
@@ -111,7 +87,7 @@ class Works:
         piece = Piece(self._id(), corridor.curve(span), sections, corridor.centre, limit=limit, kind=kind)
         self.pieces.append(piece)
         for contact, s, crossing in ((START, span[0], before), (END, span[1], behind)):
-            port = _port(corridor, piece, contact, s, {id_ for id_, runs in gone.items() if any(a <= s <= b for a, b in runs)})
+            port = port_of(corridor, piece, contact, s, {id_ for id_, runs in gone.items() if any(a <= s <= b for a, b in runs)})
             self._attach(port, crossing)
 
     def _attach(self, port: Port, crossing: Crossing | None) -> None:
@@ -119,7 +95,7 @@ class Works:
         if crossing is None:
             self._turn_round(port)
             return
-        _join(port, Join(JUNCTION, crossing.junction.id))
+        join(port, Join(JUNCTION, crossing.junction.id))
         crossing.ports.append(port)
 
     def _turn_round(self, port: Port) -> None:
@@ -169,8 +145,8 @@ class Works:
         piece.kind = TOWN_KINDS[corridor.road.town_kind]
         self.pieces.append(piece)
         self.legs.append(curve)
-        self._attach(_leg_port(piece, START), crossing)
-        end = _leg_port(piece, END)
+        self._attach(leg_port(piece, START), crossing)
+        end = leg_port(piece, END)
         around = turning_place(end.entries[0].place, end.exits[0].place)
         self.legs.remove(curve)
         if not self._taken(around, -1):
@@ -229,7 +205,7 @@ class Works:
             inward = exits is own.exits
             for mouth in exits if inward else entries:
                 offset = corridor.lanes[mouth.lane].offset
-                other = _nearest(corridor, entries if inward else exits, offset)
+                other = nearest(corridor, entries if inward else exits, offset)
                 if other is None:
                     continue
                 found, s, d = other
@@ -251,7 +227,7 @@ class Works:
         if abs(turn) > ABOUT:
             return
         if abs(turn) < STRAIGHT_ON:
-            pairs = _facing(a.entries, b.exits)
+            pairs = facing(a.entries, b.exits)
         else:
             outer = -1 if turn > 0.0 else 0
             pairs = [(a.entries[outer], b.exits[outer])]
@@ -282,13 +258,6 @@ def _stubs(layout: Layout, index: int) -> List[Node]:
     return [Node({index: (end - STUB[0], end - STUB[1])})] if free else []
 
 
-def _join(port: Port, join: Join) -> None:
-    if port.contact == START:
-        port.piece.before = join
-    else:
-        port.piece.behind = join
-
-
 def _gone(layout: Layout, corridor: Corridor, span: Span) -> Dict[int, List[Span]]:
     """Where each lane of a piece is hidden, with some metres around; short openings are closed."""
     s = np.arange(span[0], span[1] + 0.1, 2.0)
@@ -314,56 +283,8 @@ def _sections(corridor: Corridor, span: Span, gone: Dict[int, List[Span]]) -> Li
     ]
 
 
-def _port(corridor: Corridor, piece: Piece, contact: str, s: float, gone: Set[int]) -> Port:
-    """The port at one end of a corridor's piece."""
-    port = Port(piece, contact, [], [], corridor.index, s)
-    for id_, lane in sorted(corridor.driving.items(), key=lambda item: abs(item[0])):
-        if id_ in gone:
-            continue
-        x, y, z, yaw = corridor.place(s, lane.offset)
-        mouth = Mouth(id_, (x, y, z, yaw if lane.direction > 0 else yaw + math.pi), lane.width)
-        into = (lane.direction > 0) == (contact == END)
-        (port.entries if into else port.exits).append(mouth)
-    return port
-
-
 def _leg_section(corridor: Corridor) -> Section:
     kind = KINDS["sidewalk" if corridor.road.town_kind == "urban" else "shoulder"]
     left = (Strip(2, kind, LEG_WALK), Strip(1, "driving", LEG_LANE, SOLID))
     right = (Strip(-1, "driving", LEG_LANE, SOLID), Strip(-2, kind, LEG_WALK))
     return Section(0.0, left + right, YELLOW_BROKEN)
-
-
-def _leg_port(piece: Piece, contact: str) -> Port:
-    """The port at one end of a leg, which runs outwards: lane 1 leads to the junction."""
-    s, half = (0.0 if contact == START else piece.curve.length), LEG_LANE / 2.0
-    x, y, z, yaw = piece.curve.at(s, -half)
-    inward = Mouth(1, (x, y, z, yaw + math.pi), LEG_LANE)
-    outward = Mouth(-1, piece.curve.at(s, half), LEG_LANE)
-    entries, exits = ([inward], [outward]) if contact == START else ([outward], [inward])
-    return Port(piece, contact, entries, exits)
-
-
-def _nearest(corridor: Corridor, mouths: Sequence[Mouth], offset: float) -> Tuple[Mouth, float, float] | None:
-    """The mouth that lies on a lane of a corridor, with its s and d there."""
-    found = None
-    for mouth in mouths:
-        s, d = corridor.road.project(np.array([mouth.place[0]]), np.array([mouth.place[1]]))
-        off = abs(float(d[0]) - offset)
-        if off < 1.2 and (found is None or off < abs(found[2] - offset)):
-            found = mouth, float(s[0]), float(d[0])
-    return found
-
-
-def _facing(entries: Sequence[Mouth], exits: Sequence[Mouth]) -> List[Tuple[Mouth, Mouth]]:
-    """Lanes that lie in one line: each exit with the entry that is least aside of it."""
-    pairs = []
-    for exit_ in exits:
-        aside = {}
-        for entry in entries:
-            x, y, _, yaw = entry.place
-            aside[entry] = abs((exit_.place[1] - y) * math.cos(yaw) - (exit_.place[0] - x) * math.sin(yaw))
-        entry = min(aside, key=lambda mouth: aside[mouth])
-        if aside[entry] < 3.5:
-            pairs.append((entry, exit_))
-    return pairs

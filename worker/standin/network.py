@@ -235,7 +235,7 @@ def _fork(corridors: Sequence[Corridor], index: int, host: int, at: float, leavi
     onward = 1.0 if leaving else -1.0
     steps = np.arange(CLOSE, LONGEST_FORK, 1.0)
     s = at + onward * steps
-    where, d, way, level = beside(other, *corridor.road.pose(s, np.zeros(len(s))))
+    where, d, _, level = beside(other, *corridor.road.pose(s, np.zeros(len(s))))
     offsets = np.array([lane.offset for lane in other.driving.values()])
     clear = (np.abs(d[:, None] - offsets).min(axis=1) > APART + 0.5) | ~level | ~inside(where, [(-RIM, other.road.length + RIM)])
     far = float(steps[int(np.argmax(clear))]) if clear.any() else LONGEST_FORK
@@ -258,17 +258,23 @@ def _cut_margins(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], ord
     for number, (a, b) in enumerate(spans):
         low, high = a, b
         if a < -RIM:
-            low = -_free(corridors, kept, order, index, np.arange(RIM, -a + 0.1, 2.0), -1.0)
+            steps = np.arange(RIM, -a + 0.1, 2.0)
+            low = -_free(steps, _margin_taken(corridors, kept, order, index, -steps))
         if b > length + RIM:
-            high = length + _free(corridors, kept, order, index, np.arange(RIM, b - length + 0.1, 2.0), 1.0)
+            steps = np.arange(RIM, b - length + 0.1, 2.0)
+            high = length + _free(steps, _margin_taken(corridors, kept, order, index, length + steps))
         spans[number] = (low, high)
 
 
-def _free(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], order: Sequence[int], index: int, steps: Any, onward: float) -> float:
+def _free(steps: Any, taken: Any) -> float:
     """How many metres of a margin are free; ``steps`` are metres from the route's end."""
+    free = int(np.argmax(taken)) if taken.any() else len(steps)
+    return float(steps[free - 1]) if free else RIM
+
+
+def _margin_taken(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], order: Sequence[int], index: int, s: Any) -> Any:
+    """Whether a margin comes upon another corridor at each s."""
     corridor = corridors[index]
-    s = steps if onward > 0 else -steps
-    s = s + (corridor.road.length if onward > 0 else 0.0)
     taken = np.zeros(len(s), bool)
     for other in order:
         if other != index and near(corridor, corridors[other].bounds):
@@ -276,8 +282,7 @@ def _free(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], order: Seq
             for lane in corridor.driving.values():
                 points = corridor.road.pose(s, np.full(len(s), lane.offset))
                 taken |= _upon(corridors[other], kept[other], points, full, set(corridors[other].driving))
-    free = int(np.argmax(taken)) if taken.any() else len(s)
-    return float(steps[free - 1]) if free else RIM
+    return taken
 
 
 def _upon(other: Corridor, spans: List[Span], points: Tuple[Any, ...], full: bool, lanes: Set[int]) -> Any:
@@ -311,12 +316,11 @@ def _merged(nodes: List[Node]) -> List[Node]:
     merged: List[Node] = []
     for node in nodes:
         while True:
-            other = next((each for each in merged if _touch(each, node)), None)
+            other = next((each for each in merged if each is not node and _touch(each, node)), None)
             if other is None:
                 break
             merged.remove(other)
-            other.take(node)
-            node = other
+            node.take(other)
         merged.append(node)
     return merged
 
