@@ -67,7 +67,6 @@ def main(
     routes: str | None,
     sensors: str,
     log_level: str,
-    carla: dict[str, Any],
     **rest: Any,
 ) -> None:
     name = name if index is None else f"{name}-{index}"
@@ -75,9 +74,10 @@ def main(
         raise click.BadParameter("letters, digits, '_', '.' and '-' only, 40 at most", param_hint="--name")
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     worker = f"{name}-{secrets.token_hex(4)}"  # new at every start: a restarted worker is a new worker
-    plan = Plan(name=name, worker=worker, options={"routes": routes, "sensors": sensors}, log_level=log_level, **rest)
+    told = {field: rest.pop(field) for field in Plan._fields if field in rest}  # what is left is about CARLA
+    plan = Plan(name=name, worker=worker, options={"routes": routes, "sensors": sensors}, log_level=log_level, **told)
     try:
-        raise SystemExit(_run(plan, carla))
+        raise SystemExit(_run(plan, rest))
     except RequestError as error:
         sys.stderr.write(f"b2d-worker: {error}\n")
         raise SystemExit(EXIT_CONFIGURATION) from None

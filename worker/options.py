@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import Any, Callable, Sequence
 
@@ -15,6 +14,7 @@ from .adapter import RENDERINGS
 from .carla_root import check_client, find
 from .external import ExternalServer
 from .launch import QUALITIES
+from .output import LOG_BYTES
 from .owned import OwnedServer
 from .plan import ExternalPlan, ServerPlan
 from .server import Server
@@ -49,26 +49,19 @@ _OPTIONS: Sequence[Any] = (
         "--server-log-dir", "log_dir", type=click.Path(file_okay=False), help="Where the server's log goes.  [default: --run-dir]"
     ),
     click.option(
+        "--server-log-bytes", "log_bytes", type=click.IntRange(min=65536), default=LOG_BYTES, help="... and how large it may grow."
+    ),
+    click.option(
         "--run-dir", envvar="B2D_RUN_DIR", type=click.Path(file_okay=False), help="Locks of this user's workers; also $B2D_RUN_DIR."
     ),
 )
-_NAMES = (
-    "carla_root", "carla_host", "carla_port", "gpu", "adapter", "rendering", "quality", "flags",
-    "growth", "memory", "episodes", "log_dir", "run_dir",
-)  # fmt: skip
 
 
 def carla_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command these options; they reach it as one argument ``carla``."""
-
-    @functools.wraps(command)
-    def gathered(**options: Any) -> Any:
-        return command(carla={name: options.pop(name) for name in _NAMES}, **options)
-
-    decorated: Callable[..., Any] = gathered
+    """Give a command these options."""
     for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+        command = option(command)
+    return command
 
 
 def server_plan(

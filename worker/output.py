@@ -102,8 +102,10 @@ class LogFile:
         return last_lines(data, lines)
 
     def close(self) -> None:
-        """Let go of the file, which stays."""
-        os.close(self.fd)
+        """Let go of the file, which stays; calling it again does nothing."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 def _end_of(path: Path) -> bytes:
