@@ -34,6 +34,7 @@ from .stage import Say, Stage
 from .tracks import Array, Tracks
 
 WAIT = 600.0  # s for a worker, which may just be starting its server again
+WORDS = 300  # of an error in the table, in characters
 MAX_STEPS = 100_000  # of an episode: nothing here ends by time
 STEER, STEER_STEPS = 0.05, 10  # how far different actions differ: most steering added, to either side, and for how long
 THROTTLE = 0.5  # and the least share of the throttle
@@ -110,7 +111,7 @@ class _Route:
         except NoBroker:
             raise
         except B2DError as error:
-            record.error = f"{type(error).__name__}: {error}".splitlines()[0]
+            record.error = _words(error)
             self._env.drop_lease()
         self._bar.update(begun + 2 + 2 * len(tiers) - self._bar.n)
         return record
@@ -164,7 +165,7 @@ class _Route:
         except NoBroker:
             raise
         except B2DError as error:
-            record.errors[tier] = f"{type(error).__name__}: {error}".splitlines()[0]
+            record.errors[tier] = _words(error)
             self._env.drop_lease()
 
     def _branches(self, group: BranchGroup, drive: _Drive) -> Measured:
@@ -195,6 +196,12 @@ def fan(tape: Array, n: int) -> Array:
     actions[:, :, 0] *= np.linspace(1.0, THROTTLE, n)[:, None]
     clipped: Array = np.clip(actions, [0.0, 0.0, -1.0], 1.0).astype(np.float32)
     return clipped
+
+
+def _words(error: B2DError) -> str:
+    """An error as it fits into a table; the whole is in the workers' logs."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= WORDS else text[: WORDS - 3] + "..."
 
 
 def _alone(observation: Any) -> Tracks:
