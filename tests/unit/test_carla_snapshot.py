@@ -51,7 +51,7 @@ def state(actors=3, ticks=25, lead_in=11, lamps=4):
         log=stream.uniform(0, 1, (ticks, 3)).astype(np.float32),
         digests=tuple(f"{n:016x}" for n in range(ticks // 10 + 1)),
         origin=(("transfer", 7),),
-        traffic=[["ignore_lights_percentage", "traffic/1", 0.0]],
+        told=(("vehicle_percentage_speed_difference", "traffic/1", (0.5,)),),
         episode={"task": [1, 2.0, "x"], "crowd": np.zeros((3, 40))},
         digest="f" * 16,
     )

@@ -148,7 +148,7 @@ class CarlaBackend(Backend):
         """
         link, known = self.link, self.link.town == settings.route.town
         if known:
-            self._road(settings)
+            self.road(settings)
         kept: List[Member] = []
         if self._episode is not None:
             if keep and known and not anew:
@@ -160,7 +160,7 @@ class CarlaBackend(Backend):
             self._roads.clear()
             link.load(settings.route.town, self.progress)
         try:
-            return self._road(settings), kept
+            return self.road(settings), kept
         except RequestError as error:  # known only now, and the episode before is gone
             raise SimulatorError(f"route {settings.route.id} cannot be driven on {link.town}: {error}") from error
 
@@ -193,7 +193,7 @@ class CarlaBackend(Backend):
         if town != self.link.town and town not in self.link.towns:
             raise RequestError(f"route {settings.route.id} is in {town}, and this CARLA server has only {', '.join(self.link.towns)}")
 
-    def _road(self, settings: Settings) -> Governed:
+    def road(self, settings: Settings) -> Governed:
         """The route's road, made once while its map is loaded."""
         key = (self.link.loads, seal(settings.route.to_plain()))
         if key not in self._roads:

@@ -48,12 +48,12 @@ class Watch:
         self.hire(actors)
 
     def hire(self, actors: Sequence[Any]) -> None:
-        """The cast is played by these (None: gone) from now on; what was seen of others is forgotten."""
+        """The cast is played by these from now on; what was seen of others is forgotten."""
         self.actors = list(actors)
-        self._ids = [0 if actor is None else actor.id for actor in actors]  # no actor has the number 0
+        self._ids = [actor.id for actor in actors]
         self._ring: Deque[_Seen] = deque(maxlen=LEAD_IN + 1)
         self._now: Moment | None = None
-        self._read = [actor is not None and kind_of(actor.type_id) != "prop" for actor in actors]
+        self._read = [kind_of(actor.type_id) != "prop" for actor in actors]
 
     def see(self, snapshot: Any) -> None:
         """After each tick, with its snapshot."""

@@ -7,7 +7,7 @@ What is quantised may fall on two sides of a step, so different digests alone do
 from __future__ import annotations
 
 import hashlib
-from typing import Any, List
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def digest(told: Any, moment: Moment, shown: Any, turn: Any) -> str:
     return hashed.hexdigest()
 
 
-def diverged(kept: List[str], seen: List[str]) -> int:
+def diverged(kept: Sequence[str], seen: Sequence[str]) -> int:
     """The first tick at which two rolling logs (one digest every EVERY ticks, the first at tick 0) differ; -1 where they do not."""
     for index, (one, other) in enumerate(zip(kept, seen)):
         if one != other:

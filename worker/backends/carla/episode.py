@@ -124,13 +124,18 @@ class Episode:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Become that state of the same episode; ``resume`` when the world stands accordingly. Raises SnapshotCorrupt."""
+        self.check(state, self.play, self.task)
+
+    @staticmethod
+    def check(state: Any, play: Play, task: Task) -> None:
+        """Have a play and a task become an episode's state. Raises SnapshotCorrupt."""
         if not isinstance(state, Mapping) or not {"task", "play", "s"} <= set(state) or type(state["s"]) is not float:
             raise SnapshotCorrupt("a state of an episode without its task, its scenario or its place on the road")
-        self.play.load(state["play"])
-        self.task.load(state["task"])
+        play.load(state["play"])
+        task.load(state["task"])
 
     def resume(self, frame: int, near: float) -> None:
-        """After ``load``, when the watch has seen that frame: see everybody where they are now; the ego is about that far along the road."""
+        """After ``load``, when the watch has seen that frame: see everybody where they are; the ego is about that far along the road."""
         self.frame = frame
         self.play.resume(self._seen_ego(near), self._seen_others())
         self.sensors.flush(self.frame)

@@ -6,7 +6,7 @@ CARLA's wire, so nothing is lost. CARLA's frame and units: metres, degrees, m/s,
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -44,3 +44,13 @@ def moment(rows: Sequence[Sequence[float] | None], controls: Sequence[Sequence[f
             motion[index] = row
             control[index, : len(controls[index])] = controls[index]
     return Moment(motion, control, alive)
+
+
+def aligned(found: Moment, keys: Sequence[str], wanted: Sequence[str]) -> Tuple[Moment, int]:
+    """The rows of a moment in the order of other keys, and how many it has besides; a key that it has not is nobody alive."""
+    rows = {key: row for row, key in enumerate(keys)}
+    picked = np.array([rows.get(key, -1) for key in wanted])
+    there = picked >= 0
+    them = Moment(found.motion[picked], found.control[picked], found.alive[picked] & there)
+    extra = sum(bool(found.alive[row]) for key, row in rows.items() if key not in set(wanted))
+    return them, extra

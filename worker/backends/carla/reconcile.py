@@ -6,7 +6,9 @@ them comes after somebody missing is spawned anew too: then ids ascend in the sn
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
+
+from b2d_zmq.errors import SimulatorError
 
 from . import orders
 from .link import Link
@@ -16,38 +18,47 @@ from .snapshot import Role
 _LIFTS = (0.2, 1.5, 6.0)  # metres above its place at which an actor is spawned: where something is in the way, higher
 
 
-class Cast(NamedTuple):
-    """Who plays each role, None where the role is gone or nobody could be spawned; and how many are missing for that reason."""
+class Gone:
+    """Plays the role of an actor that is no longer in the world."""
 
-    actors: List[Any]
-    missing: int
-    spawned: int
+    id = 0  # no actor has it
+    is_alive = False
+
+    def __init__(self, role: Role, carla: Any) -> None:
+        self.type_id, self.attributes = role.type_id, role.attributes
+        self.bounding_box = carla.BoundingBox(carla.Location(), carla.Vector3D())
 
 
-def reconcile(link: Link, roles: Sequence[Role], places: Moment, live: Mapping[str, Any]) -> Cast:
-    """Turn the actors ``live`` (by key) into the cast, everybody about at their ``places``. One role after another, in order."""
+def reconcile(link: Link, roles: Sequence[Role], places: Moment, live: Mapping[str, Any]) -> List[Any]:
+    """Turn the actors ``live`` (by key) into the cast, everybody about at their ``places``; a Gone for who is not, or cannot be, there.
+
+    Raises SimulatorError where one of the scenario's own cannot be there, because it could not go on without.
+    """
     kept = _kept(link, roles, places, live)
-    gone = [actor for key, actor in live.items() if key not in kept]
-    command = link.carla.command
-    link.batch([command.DestroyActor(actor.id) for actor in gone if actor.is_alive], "removing actors")
-    there = [(kept[role.key], places.motion[row]) for row, role in enumerate(roles) if role.key in kept]
-    link.batch([command.ApplyTransform(actor.id, orders.transform(link.carla, row)) for actor, row in there], "placing actors")
+    present, command = link.world.get_snapshot(), link.carla.command
+    gone = [actor for key, actor in live.items() if key not in kept and present.has_actor(actor.id)]
+    link.batch([command.DestroyActor(actor.id) for actor in gone], "removing actors")
+    rows = [row for row, role in enumerate(roles) if role.key in kept]
+    moves = [command.ApplyTransform(kept[roles[row].key].id, orders.transform(link.carla, places.motion[row])) for row in rows]
+    link.batch(moves, "placing actors")
     actors: List[Any] = []
     for row, role in enumerate(roles):
-        wanted = bool(places.alive[row])
-        actors.append(kept.get(role.key) or (_spawn(link, role, places.motion[row]) if wanted else None))
-    missing = sum(actor is None and bool(alive) for actor, alive in zip(actors, places.alive))
-    return Cast(actors, missing, sum(actor is not None for actor in actors) - len(kept))
+        actor = kept.get(role.key) or (_spawn(link, role, places.motion[row]) if places.alive[row] else None)
+        if actor is None and places.alive[row] and not role.autopilot:
+            raise SimulatorError(f"{role.type_id} ({role.key}) cannot be spawned where the snapshot has it; something stands there")
+        actors.append(actor or Gone(role, link.carla))
+    return actors
 
 
 def _kept(link: Link, roles: Sequence[Role], places: Moment, live: Mapping[str, Any]) -> Dict[str, Any]:
     """Those of the live actors that fit a role and need not make room for the order of the traffic manager's."""
     kept: Dict[str, Any] = {}
+    present = link.world.get_snapshot()
     broken = False  # somebody of the traffic manager's is missing before this row
     for row, role in enumerate(roles):
         actor = live.get(role.key)
-        stays = actor is not None and bool(places.alive[row]) and actor.is_alive and _fits(actor, role) and not (broken and role.autopilot)
-        if stays:
+        there = actor is not None and present.has_actor(actor.id) and bool(places.alive[row])
+        if there and _fits(actor, role) and not (broken and role.autopilot):
             kept[role.key] = actor
         elif role.autopilot and places.alive[row]:
             broken = True
@@ -59,15 +70,17 @@ def _fits(actor: Any, role: Role) -> bool:
 
 
 def _spawn(link: Link, role: Role, row: Any) -> Any:
-    """The actor, or None where the server will not have it there."""
+    """The actor, or None where the server will not have it there. Who is placed by the scenario has no physics."""
     blueprint = link.blueprints.find(role.type_id)
     for name, value in role.attributes.items():
         if blueprint.has_attribute(name) and blueprint.get_attribute(name).is_modifiable:
             blueprint.set_attribute(name, value)
     for lift in _LIFTS:
         place = orders.transform(link.carla, row)
-        place.location.z += lift if role.kind != "prop" else 0.0
+        place.location.z += lift
         actor = link.world.try_spawn_actor(blueprint, place)
         if actor is not None:
+            if not role.autopilot:
+                actor.set_simulate_physics(False)
             return actor
     return None

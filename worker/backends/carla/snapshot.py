@@ -19,6 +19,7 @@ from ...settings import Settings
 from ..seal import seal, unseal
 from .digest import EVERY
 from .moment import CONTROL, MOTION, Lamps, Moment
+from .traffic import METHODS, Told
 
 NAME, VERSION = "carla", "1"
 SCHEMA = "carla-snapshot/1"
@@ -77,7 +78,7 @@ class State:
     log: Any  # float32 [T, 3]: throttle, brake, steer of every tick
     digests: Tuple[str, ...]  # at ticks 0, EVERY, 2 EVERY ...
     origin: Tuple[Tuple[str, int], ...]  # (tier, tick) of each transfer since the reset; () where the log alone tells all
-    traffic: List[Any]  # what the traffic manager was told
+    told: Tuple[Told, ...]  # to the traffic manager
     episode: Any  # the episode's own: task, scenario, events
     digest: str
 
@@ -118,7 +119,7 @@ class State:
                 "log": self.log,
                 "digests": list(self.digests),
                 "origin": [list(each) for each in self.origin],
-                "traffic": self.traffic,
+                "traffic": [[method, key, list(values)] for method, key, values in self.told],
                 "episode": self.episode,
                 "capabilities": CAPABILITIES,
                 "digest": self.digest,
@@ -170,7 +171,7 @@ def _state(tree: Dict[str, Any]) -> State:
         log=log,
         digests=tuple(digests),
         origin=tuple(_origin(each, len(log)) for each in _listed(tree["origin"])),
-        traffic=_listed(tree["traffic"]),
+        told=tuple(_told(each) for each in _listed(tree["traffic"])),
         episode=tree["episode"],
         digest=_matching(tree["digest"], _HEX),
     )
@@ -246,6 +247,13 @@ def _origin(value: Any, ticks: int) -> Tuple[str, int]:
     if type(tick) is not int or not 0 <= tick <= ticks:
         raise ValueError("a transfer at a tick that is none")
     return _text(tier), tick
+
+
+def _told(value: Any) -> Told:
+    method, key, values = value
+    if method not in METHODS or any(type(each) not in (bool, int, float) for each in _listed(values)):
+        raise ValueError("something that nobody tells a traffic manager")
+    return method, _text(key), tuple(values)
 
 
 def _dt(value: Any) -> float:

@@ -22,6 +22,7 @@ from .traffic import Manners, introduce, open_to
 
 WARM_UP = 10  # ticks that everybody has to settle on the springs, and the traffic to pull off
 _GROUND = 200  # ticks that the ground of a large map may take to load
+_NEAR = 100.0  # metres within which the ground of a large map is there already
 _SEARCH = 10.0  # metres under the start where its ground must be
 
 
@@ -51,6 +52,15 @@ class Carrier:
             self._sensors.warm()
         self._hold(wanted.transform)
         self._await_ground(wanted.transform)
+        return self.sensors
+
+    def join(self, wanted: Wanted, transform: Any) -> Sensors:
+        """Have the ego for a life that goes on about there: as it is where it is near, else made ready and placed there."""
+        link = self._link
+        at_hand = self._loads == link.loads and self.there
+        if not at_hand or self._ego.get_location().distance(transform.location) > _NEAR:
+            self.ready(wanted._replace(transform=transform))
+            self.place(transform)
         return self.sensors
 
     @property

@@ -23,6 +23,17 @@ _STRAIGHT = 0.7  # cosine to the route's heading
 _LIFT = 0.3  # metres above the ground
 
 Told = Tuple[str, str, Tuple[Any, ...]]  # method, key of an actor or "", its other arguments
+METHODS = frozenset(
+    (
+        "set_synchronous_mode",
+        "set_hybrid_physics_mode",
+        "set_random_device_seed",
+        "set_global_distance_to_leading_vehicle",
+        "vehicle_percentage_speed_difference",
+        "update_vehicle_lights",
+    )
+)
+"""All that it is ever told, so that a snapshot can have it told nothing else."""
 
 
 class Spot(NamedTuple):
