@@ -98,6 +98,8 @@ class Carrier:
         if self._sensors is not None and self._loads == self._link.loads and self.there:
             self._sensors.close()
             self._link.batch([self._link.carla.command.DestroyActor(self._ego)], "removing the ego")
+            self._link.tick()  # and once more: a traffic manager that still thinks of it when it ends takes the process with it
+            self._link.tick()
         self._ego = self._sensors = None
 
     def _held(self, transform: Any) -> List[Any]:
