@@ -17,7 +17,7 @@ from ..world.layout import Arm, junction_arms
 from ..world.road import Junction
 from .corridor import BROKEN, KINDS, NONE, SOLID, TOWN_KINDS, YELLOW_BROKEN, Corridor, Span
 from .curves import bend, beside, measured, turning_place
-from .network import APART, STOREY, Layout, Link, Node, hidden, inside, near
+from .network import APART, STOREY, Layout, Link, Node, inside, near
 from .network import beside as placed_beside
 from .opendrive import END, JUNCTION, ROAD, START, Connection, Crossroads, Join, Piece, Section, Strip
 from .opendrive_plan import Curve
@@ -84,7 +84,7 @@ class Works:
         limit, kind = corridor.road.speed_limit * KMH, TOWN_KINDS[corridor.road.town_kind]
         gone = _gone(self.layout, corridor, span)
         sections = _sections(corridor, span, gone)
-        piece = Piece(self._id(), corridor.curve(span), sections, corridor.centre, limit=limit, kind=kind)
+        piece = Piece(self._id(), corridor.curve(span), sections, corridor.centre, limit=limit, kind=kind, owner=corridor.index)
         self.pieces.append(piece)
         for contact, s, crossing in ((START, span[0], before), (END, span[1], behind)):
             port = port_of(corridor, piece, contact, s, {id_ for id_, runs in gone.items() if any(a <= s <= b for a, b in runs)})
@@ -142,7 +142,7 @@ class Works:
             return
         curve = measured(x[:count], y[:count], z[:count], yaw[:count])
         piece = Piece(self._id(), curve, [_leg_section(corridor)], limit=corridor.road.speed_limit * KMH)
-        piece.kind = TOWN_KINDS[corridor.road.town_kind]
+        piece.kind, piece.owner = TOWN_KINDS[corridor.road.town_kind], corridor.index
         self.pieces.append(piece)
         self.legs.append(curve)
         self._attach(leg_port(piece, START), crossing)
@@ -182,6 +182,7 @@ class Works:
         limit = corridor.road.speed_limit * KMH
         piece = Piece(self._id(), corridor.curve((a.s, b.s)), [Section(0.0, strips)], corridor.centre, crossing.junction.id, limit=limit)
         piece.before, piece.behind, piece.kind = Join(ROAD, a.piece.id, END), Join(ROAD, b.piece.id, START), a.piece.kind
+        piece.owner = corridor.index
         self.pieces.append(piece)
         for port, contact, mouths in ((a, START, a.entries), (b, END, b.entries)):
             lanes = tuple((mouth.lane, mouth.lane) for mouth in mouths if mouth.lane in there)
@@ -243,6 +244,7 @@ class Works:
         width = min(entry.width, exit_.width)
         section = Section(0.0, (Strip(-1, "driving", width, NONE, entry.lane, exit_.lane),))
         piece = Piece(self._id(), curve, [section], -width / 2.0, crossing.junction.id, limit=limit, kind=a.piece.kind)
+        piece.owner = a.piece.owner
         piece.before, piece.behind = Join(ROAD, a.piece.id, a.contact), Join(ROAD, b.piece.id, b.contact)
         self.pieces.append(piece)
         crossing.junction.connections.append(Connection(a.piece.id, piece.id, START, ((entry.lane, -1),)))
@@ -264,7 +266,7 @@ def _gone(layout: Layout, corridor: Corridor, span: Span) -> Dict[int, List[Span
     found: Dict[int, List[Span]] = {}
     for id_ in corridor.lanes:
         runs: List[Span] = []
-        for at in s[hidden(layout, corridor.index, id_, s)].tolist():
+        for at in s[layout.hidden(corridor.index, id_, s)].tolist():
             if runs and at - runs[-1][1] < 15.0:
                 runs[-1] = (runs[-1][0], at + 3.0)
             else:

@@ -79,9 +79,34 @@ class Layout:
     kept: Dict[int, List[Span]]
     nodes: List[Node]
 
-    def spans(self, index: int) -> List[Span]:
-        """What is kept of a corridor, nodes included."""
-        return self.kept[index]
+    def open_spans(self, index: int) -> List[Span]:
+        """What is kept of a corridor, without its nodes."""
+        taken = sorted(node.spans[index] for node in self.nodes if index in node.spans)
+        spans = []
+        for start, end in self.kept[index]:
+            at = start
+            for a, b in taken:
+                if b > start and a < end:
+                    spans.append((at, a))
+                    at = max(at, b)
+            spans.append((at, end))
+        return [span for span in spans if span[1] > span[0]]
+
+    def hidden(self, index: int, id_: int, s: Any) -> Any:
+        """Whether a lane of a corridor gives way to others at each s."""
+        corridor = self.corridors[index]
+        taken = np.zeros(len(s), bool)
+        if id_ == corridor.own:
+            return taken
+        lane = corridor.lanes[id_]
+        points = corridor.road.pose(s, np.full(len(s), lane.offset))
+        for other in self.order:
+            host = self.corridors[other]
+            if other == index or not self.kept[other] or not near(corridor, host.bounds):
+                continue
+            all_lanes = lane.kind != "driving" or self.order.index(other) < self.order.index(index)
+            taken |= _upon(host, self.kept[other], points, all_lanes, set(host.driving) if all_lanes else {host.own})
+        return taken
 
 
 def arrange(roads: Sequence[Road]) -> Layout:
@@ -292,23 +317,6 @@ def _upon(other: Corridor, spans: List[Span], points: Tuple[Any, ...], full: boo
     core = spans if full else [(max(a, -RIM), min(b, length + RIM)) for a, b in spans]
     offsets = np.array([other.driving[id_].offset for id_ in lanes])
     return level & inside(s, core) & (np.abs(d[:, None] - offsets).min(axis=1) < APART)
-
-
-def hidden(layout: Layout, index: int, id_: int, s: Any) -> Any:
-    """Whether a lane of a corridor gives way to others at each s."""
-    corridor = layout.corridors[index]
-    taken = np.zeros(len(s), bool)
-    if id_ == corridor.own:
-        return taken
-    lane = corridor.lanes[id_]
-    points = corridor.road.pose(s, np.full(len(s), lane.offset))
-    for other in layout.order:
-        if other == index or not near(corridor, layout.corridors[other].bounds) or not layout.kept[other]:
-            continue
-        first = lane.kind != "driving" or layout.order.index(other) < layout.order.index(index)
-        lanes = set(layout.corridors[other].driving) if first else {layout.corridors[other].own}
-        taken |= _upon(layout.corridors[other], layout.kept[other], points, first, lanes)
-    return taken
 
 
 def _merged(nodes: List[Node]) -> List[Node]:

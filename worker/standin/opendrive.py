@@ -69,7 +69,7 @@ class Sign(NamedTuple):
 
 @dataclass
 class Piece:
-    """One OpenDRIVE road. ``centre`` is the d (metres to the right of the curve) of lane 0."""
+    """One OpenDRIVE road. ``centre`` is the d (metres to the right of the curve) of lane 0; ``owner`` the corridor that it belongs to."""
 
     id: int
     curve: Curve
@@ -80,6 +80,7 @@ class Piece:
     behind: Join | None = None
     limit: float = 50.0  # km/h
     kind: str = "town"
+    owner: int = -1
     signs: List[Sign] = field(default_factory=list)
 
 

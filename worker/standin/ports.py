@@ -34,7 +34,7 @@ class Port:
     contact: str
     entries: List[Mouth]  # traffic into the node
     exits: List[Mouth]
-    corridor: int = -1  # -1: a leg
+    corridor: int = -1  # -1: a leg; its piece knows whose
     s: float = 0.0  # on the corridor
 
     @property

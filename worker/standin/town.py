@@ -1,49 +1,34 @@
-"""A town of the stand-in: the corridors of its routes as an OpenDRIVE map, with lights, stops and places to spawn.
+"""A town of the stand-in: the corridors of its routes as one OpenDRIVE map, with lights, signs and places to spawn.
 
-Corridors may lie over one another, since several routes of a town can share a road.
+How corridors that lie over one another become one network is told in network.py. A town without routes gets those of default_town.py.
+Rule: the same routes give the same town, byte for byte.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from ..routes import Route
 from ..world import road as roads
 from .actors import Pose
-from .corridor import Corridor
+from .corridor import Corridor, Span
+from .default_town import routes_for
+from .ground import Ground
 from .junctions import Works
-from .network import arrange
+from .network import Layout, arrange
 from .opendrive import text
+from .signals import LightPlace, Signals, StopPlace, signals_of
 
-Vector = Tuple[float, float, float]
+__all__ = ["LightPlace", "StopPlace", "Town", "build"]
 
 KMH = 3.6
-
-
-class LightPlace(NamedTuple):
-    """One traffic light; the trigger box is in the light's own frame, whose x runs across the lanes it is for."""
-
-    sign: str
-    pose: Pose
-    trigger_centre: Vector
-    trigger_extent: Vector
-    group: int
-    phase: int
-    pole: int
-
-
-class StopPlace(NamedTuple):
-    """One stop or yield sign; the trigger box as a light's."""
-
-    sign: str
-    type_id: str  # "traffic.stop" or "traffic.yield"
-    pose: Pose
-    trigger_centre: Vector
-    trigger_extent: Vector
+SPAWN_EVERY = 20.0  # metres
+SPAWN_UP = 0.5  # metres above the road
+OPTIMISED = "_Opt"  # the same town under another name, in CARLA
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,40 +41,58 @@ class Town:
     spawn_points: Tuple[Pose, ...]
     lights: Tuple[LightPlace, ...]
     stops: Tuple[StopPlace, ...]
-
-    def corridor(self, x: float, y: float) -> int:
-        """The index of the nearest road."""
-        return min(range(len(self.roads)), key=lambda k: float(((self.roads[k].x - x) ** 2 + (self.roads[k].y - y) ** 2).min()))
+    ground: Ground
 
     def height(self, x: float, y: float) -> float:
         """The ground's z."""
-        road = self.roads[self.corridor(x, y)]
-        return float(road.z[int(((road.x - x) ** 2 + (road.y - y) ** 2).argmin())])
+        return self.ground.height(x, y)
+
+    def corridor(self, x: float, y: float) -> int:
+        """The index of the road that a place belongs to: the nearest on the map."""
+        return self.ground.nearest(x, y).owner
 
     def speed_limit(self, x: float, y: float) -> float:
         """The speed limit in km/h."""
-        return self.roads[self.corridor(x, y)].speed_limit * KMH
+        return self.ground.nearest(x, y).limit
 
     def light_at(self, x: float, y: float, yaw: float) -> str | None:
         """The sign of the light that governs a vehicle there; yaw in degrees."""
-        return None
-
-
-_TOWNS: Dict[Tuple[str, Tuple[int, ...]], Town] = {}
+        return self.ground.light(x, y, math.radians(yaw))
 
 
 def build(name: str, routes: Sequence[Route]) -> Town:
-    """The town of that name; routes of other towns are left out."""
-    mine = [route for route in routes if route.town == name]
-    built = tuple(roads.build(route, 0) for route in mine)
+    """The town of that name; routes of other towns are left out. Towns that were built are kept."""
+    mine = [route for route in routes if route.town == name.replace(OPTIMISED, "")] or routes_for(name)
+    key = (name, tuple(id(route) for route in mine))
+    if key not in _TOWNS:
+        _TOWNS[key] = (mine, _build(name, mine))
+    return _TOWNS[key][1]
+
+
+_TOWNS: Dict[Any, Tuple[List[Route], Town]] = {}
+
+
+def _build(name: str, routes: Sequence[Route]) -> Town:
+    built = tuple(roads.build(route, 0) for route in routes)
     layout = arrange(built)
     works = Works(layout)
-    spawns: List[Pose] = []
-    for index, road in enumerate(built):
-        corridor = Corridor(index, road)
-        for s in np.arange(0.0, road.length, 20.0).tolist():
-            for lane in corridor.driving.values():
-                x, y, z, yaw = corridor.place(s, lane.offset)
-                turned = yaw if lane.direction > 0 else yaw + math.pi
-                spawns.append(Pose(x, y, z + 0.5, 0.0, math.degrees(math.remainder(turned, math.tau)), 0.0))
-    return Town(name, built, text(name, works.pieces, [crossing.junction for crossing in works.crossings]), tuple(spawns), (), ())
+    signals: Signals = signals_of(works.crossings)
+    written = text(name, works.pieces, [crossing.junction for crossing in works.crossings], signals.controllers)
+    ground = Ground(works.pieces, signals.lines)
+    return Town(name, built, written, tuple(_spawn_points(layout)), tuple(signals.lights), tuple(signals.stops), ground)
+
+
+def _spawn_points(layout: Layout) -> List[Pose]:
+    """Places on the driving lanes of what is laid, outside of junctions."""
+    return [pose for corridor in layout.corridors for span in layout.open_spans(corridor.index) for pose in _along(layout, corridor, span)]
+
+
+def _along(layout: Layout, corridor: Corridor, span: Span) -> List[Pose]:
+    s = np.arange(span[0] + 6.0, span[1] - 12.0, SPAWN_EVERY)
+    poses = []
+    for id_, lane in corridor.driving.items():
+        gone = layout.hidden(corridor.index, id_, s)
+        for x, y, z, yaw in np.column_stack(corridor.road.pose(s[~gone], np.full(int((~gone).sum()), lane.offset))).tolist():
+            heading = yaw if lane.direction > 0 else yaw + math.pi
+            poses.append(Pose(x, y, z + SPAWN_UP, 0.0, math.degrees(math.remainder(heading, math.tau)), 0.0))
+    return poses
