@@ -7,6 +7,7 @@ SimulatorError or SimulatorLost, which say what was being done. One thread, one 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import socket
 import time
@@ -52,9 +53,7 @@ class Link:
         for _ in range(3):
             self.tick()
         self._look_round()
-        with asking("starting the traffic manager"):
-            self.tm = self.client.get_trafficmanager(tm_port)
-            self.tm.set_synchronous_mode(True)
+        self._start_manager()
         self._towns: Tuple[str, ...] = ()
 
     @property
@@ -76,6 +75,7 @@ class Link:
             raise RequestError(f"this CARLA server has no map {town}; it has {', '.join(self.towns)} (the large ones come as an extra)")
         progress(f"map {town}", 0)
         self.client.set_timeout(_LOAD)
+        self.tm.shut_down()  # one that lives through a change of map crashes its process
         try:
             with asking(f"loading the map {town}"):
                 self.world = self.client.load_world(town, False)
@@ -86,11 +86,16 @@ class Link:
         self.loads += 1
         self.tick()
         self._look_round()
+        self._start_manager()
 
     def tick(self) -> int:
         """One tick of the world and of the traffic manager; the number of the frame."""
         with asking("ticking"):
             return int(self.world.tick(_ANSWER))
+
+    def frame(self) -> int:
+        """The number of the last frame."""
+        return int(self.world.get_snapshot().frame)
 
     def batch(self, commands: Sequence[Any], doing: str) -> List[int]:
         """Have all commands done in this order; the ids of the actors concerned. Raises SimulatorError if one fails."""
@@ -105,14 +110,20 @@ class Link:
         """Let the server run by itself again, for whoever comes next."""
         self.closed = True
         with contextlib.suppress(RuntimeError):  # it may be gone already
-            self.tm.set_synchronous_mode(False)
+            self.tm.shut_down()
             settings = self.world.get_settings()
             settings.synchronous_mode, settings.fixed_delta_seconds = False, None
             self.world.apply_settings(settings)
 
+    def _start_manager(self) -> None:
+        with asking("starting the traffic manager"):
+            self.tm = self.client.get_trafficmanager(self.tm_port)
+            self.tm.set_synchronous_mode(True)
+
     def _look_round(self) -> None:
         with asking("reading its map"):
             self.map = self.world.get_map()
+            self.map_hash = hashlib.blake2b(self.map.to_opendrive().encode(), digest_size=16).hexdigest()
             self.blueprints = self.world.get_blueprint_library()
 
     def _agreed_version(self, deadline: float) -> str:

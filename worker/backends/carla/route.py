@@ -26,7 +26,7 @@ _OFF = 4.0  # metres from the middle of a driving lane at which a waypoint is no
 _GAP = 4.5  # metres between two waypoints that the map has to fill
 _STEP = 2.0  # metres
 _THERE = 1.5  # metres: the search for a way has arrived
-_BEND = 0.15  # radians in SPACING metres: the margins follow no tighter bend
+_BEND = SPACING / 8.0  # radians in SPACING metres: the margins follow no tighter bend
 _KINDS = {
     "Driving": "driving",
     "Bidirectional": "driving",
@@ -145,32 +145,41 @@ def _arrived(here: Any, end: Any) -> bool:
 
 def _margin(waypoint: Any, points: List[line.Point], way: int) -> List[line.Point]:
     """The road before the first point (way -1) or behind the last (1): the map's straightest, and straight on where that ends."""
-    wanted, end = int(MARGIN / SPACING), points[0] if way < 0 else points[-1]
-    at = waypoint.transform.location
-    shift = (end[0] - at.x, end[1] - at.y, end[2] - at.z)
-    margin: List[line.Point] = []
-    fits = _leads(waypoint, *((points[0], points[1]) if way < 0 else (points[-2], points[-1])))
-    while fits and len(margin) < wanted:
-        onward = waypoint.next(SPACING) if way > 0 else waypoint.previous(SPACING)
-        turns = [(_turn(waypoint, other), number) for number, other in enumerate(onward)]
-        if not turns or min(turns)[0] > _BEND:
-            break
-        waypoint = onward[min(turns)[1]]
+    wanted, ends = int(MARGIN / SPACING), points[:5][::-1] if way < 0 else points[-5:]
+    known = list(ends)
+    if _leads(waypoint, *((points[0], points[1]) if way < 0 else (points[-2], points[-1]))):
         at = waypoint.transform.location
-        margin.append((at.x + shift[0], at.y + shift[1], at.z + shift[2]))
-    known = [*points[:5][::-1], *margin] if way < 0 else [*points[-5:], *margin]
+        shift = (known[-1][0] - at.x, known[-1][1] - at.y, known[-1][2] - at.z)
+        while len(known) < wanted + len(ends):
+            onward = waypoint.next(SPACING) if way > 0 else waypoint.previous(SPACING)
+            bends = [(_bend(known, _shifted(other, shift)), number) for number, other in enumerate(onward)]
+            if not bends or min(bends)[0] > _BEND:
+                break
+            waypoint = onward[min(bends)[1]]
+            known.append(_shifted(waypoint, shift))
+    margin = known[len(ends) :]
     margin += straight(known[-5], known[-1], wanted - len(margin))
     return margin[::-1] if way < 0 else margin
+
+
+def _shifted(waypoint: Any, shift: line.Point) -> line.Point:
+    at = waypoint.transform.location
+    return at.x + shift[0], at.y + shift[1], at.z + shift[2]
+
+
+def _bend(known: List[line.Point], onward: line.Point) -> float:
+    """Radians of the turn at the last known point towards the next; much where the step is none."""
+    (ax, ay, _), (bx, by, _) = known[-2:]
+    ux, uy, vx, vy = bx - ax, by - ay, onward[0] - bx, onward[1] - by
+    if not 0.5 * SPACING < math.hypot(vx, vy) < 1.5 * SPACING:
+        return math.inf
+    return abs(math.atan2(ux * vy - uy * vx, ux * vx + uy * vy))
 
 
 def _leads(waypoint: Any, a: line.Point, b: line.Point) -> bool:
     """Whether the lane leads from a to b; where roads lie on one another the one that was found may be another's."""
     yaw = math.radians(waypoint.transform.rotation.yaw)
     return (b[0] - a[0]) * math.cos(yaw) + (b[1] - a[1]) * math.sin(yaw) > 0.7 * SPACING
-
-
-def _turn(a: Any, b: Any) -> float:
-    return abs(math.remainder(math.radians(b.transform.rotation.yaw - a.transform.rotation.yaw), math.tau))
 
 
 def _strips(own: Any, side: int) -> List[Lane]:
