@@ -152,6 +152,7 @@ class CarlaBackend(Backend):
         kept: List[Member] = []
         if self._episode is not None:
             if keep and known and not anew:
+                self._episode.watch.lamps.settle()
                 kept, self._episode = self._episode.cast, None
             else:
                 self._leave(self._episode)

@@ -28,6 +28,7 @@ class LampWatch:
         self.ids = tuple(name for name, _, _ in order)
         self.groups = [[row for row, (_, number, _) in enumerate(order) if number == group] for group in range(len(members))]
         self.late: Late = {}
+        self._true: Any = None  # the times of all, while some are false
         self.turn = np.zeros(len(order), np.bool_)
 
     def see(self) -> None:
@@ -37,6 +38,18 @@ class LampWatch:
         if self.late:
             orders, self.late = back(self.late, state, self._times())
             self.obey(orders)
+            if not self.late:
+                self._true = None
+
+    def falsify(self, true: Any) -> None:
+        """From now on times may be false; these are the true ones."""
+        self._true, self.late = true, {}
+
+    def settle(self) -> None:
+        """Put back all times that are false: nobody will watch these lights any longer."""
+        if self._true is not None:
+            self.obey([Order(row, TIMES, (float(green), float(yellow), float(red))) for row, (green, yellow, red) in enumerate(self._true)])
+            self._true, self.late = None, {}
 
     def state(self) -> Any:
         """uint8 [M]: what each shows."""

@@ -36,7 +36,7 @@ class LeadIn:
         """The lights brought to their phase and frozen; everybody waits at the beginning of the lead-in. One tick at least."""
         lamps = self._watch.lamps
         alignment = Alignment(self._state.lamps, lamps.groups, self._state.dt)
-        lamps.late = {}
+        lamps.falsify(self._state.lamps.times)
         lamps.see()
         lamps.obey(alignment.begin(lamps.read()))
         self._tick(self._hold(self._steps[0], self._steps[0]))

@@ -106,6 +106,11 @@ class Link:
             raise SimulatorError(f"CARLA refused {len(failed)} of {len(answers)} commands while {doing}: {'; '.join(failed[:3])}")
         return [int(answer.actor_id) for answer in answers]
 
+    def remove(self, actors: Sequence[Any], doing: str) -> None:
+        """Take these out of the world; who is gone already is passed over: the traffic manager removes vehicles too."""
+        with asking(doing):
+            self.client.apply_batch_sync([self.carla.command.DestroyActor(actor) for actor in actors], False)
+
     def close(self) -> None:
         """Let the server run by itself again, for whoever comes next."""
         self.closed = True

@@ -36,8 +36,7 @@ def reconcile(link: Link, roles: Sequence[Role], places: Moment, live: Mapping[s
     """
     kept = _kept(link, roles, places, live)
     present, command = link.world.get_snapshot(), link.carla.command
-    gone = [actor for key, actor in live.items() if key not in kept and present.has_actor(actor.id)]
-    link.batch([command.DestroyActor(actor.id) for actor in gone], "removing actors")
+    link.remove([actor for key, actor in live.items() if key not in kept and present.has_actor(actor.id)], "removing actors")
     rows = [row for row, role in enumerate(roles) if role.key in kept]
     moves = [command.ApplyTransform(kept[roles[row].key].id, orders.transform(link.carla, places.motion[row])) for row in rows]
     link.batch(moves, "placing actors")

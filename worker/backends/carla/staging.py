@@ -146,8 +146,8 @@ def stage(link: Link, carrier: Carrier, draft: Draft, progress: Progress) -> Epi
 def strike(link: Link, episode: Episode) -> None:
     """Take everybody but the ego out of the world; two ticks, so that the traffic manager forgets them too."""
     present = link.world.get_snapshot()
-    destroy = link.carla.command.DestroyActor
-    link.batch([destroy(member.actor) for member in episode.cast[1:] if present.has_actor(member.actor.id)], "clearing the stage")
+    link.remove([member.actor for member in episode.cast[1:] if present.has_actor(member.actor.id)], "clearing the stage")
+    episode.watch.lamps.settle()
     link.tick()
     link.tick()
 
