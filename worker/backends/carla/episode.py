@@ -177,7 +177,7 @@ class Episode:
         if told != before[0]:
             yield carla.command.ApplyTransform(actor, self._transform(placed, actor))
         if lights != before[1] and hasattr(actor, "set_light_state"):
-            yield carla.command.SetVehicleLightState(actor, lamps_of(carla, lights))
+            yield carla.command.SetVehicleLightState(actor.id, lamps_of(carla, lights))  # with the actor, the wheel sends a bool
         if door and not before[2]:
             actor.open_door(carla.VehicleDoor.FL)
         self._told[placed.row] = (told, lights, door)
