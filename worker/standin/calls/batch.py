@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Tuple
 
 from .. import layouts
+from ..actors import Stride
 from ..errors import Refusal
 from ..layouts import Wire
 from ..simulator import Simulator
@@ -57,9 +58,7 @@ def _walker_state(sim: Simulator, number: int, transform: Wire, speed: float) ->
     """Place a walker and let it walk the way that it looks: what CARLA's walker navigation sends each tick."""
     body, actor = vehicles.walker(sim, number), sim.actor(number)
     actors.place(sim, actor, layouts.pose_of(transform))
-    body.stride = body.stride._replace(speed=0.0)
-    x, y, _ = layouts.heading(actor.pose)
-    actor.velocity = (speed * x, speed * y, 0.0)
+    body.stride = Stride(layouts.heading(actor.pose), float(speed))
 
 
 def _lights(sim: Simulator, number: int, flags: int) -> None:
