@@ -225,9 +225,9 @@ def main() -> None:
     die_with_parent(handover.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=handover.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    backend = _open(handover)  # until it is open, TERM ends the process as it ends any
-    wakeup = Wakeup(signal.SIGTERM, signal.SIGUSR1)
     page = Page(handover.page)
+    backend = _open(handover, page)  # until it is open, TERM ends the process as it ends any
+    wakeup = Wakeup(signal.SIGTERM, signal.SIGUSR1)
     try:
         with zmq.Context() as context, connect(context, handover.endpoint, handover.identity, handover.message_bytes) as socket:
             Host(handover, backend, page, socket, wakeup).serve()
@@ -239,10 +239,14 @@ def main() -> None:
         backend.close()
 
 
-def _open(handover: Handover) -> Backend:
+def _open(handover: Handover, page: Page) -> Backend:
     """The backend; a wrong configuration is one plain line and exit code 78, anything else a traceback."""
+
+    def tell(doing: str, tick: int) -> None:
+        page.write(page.read()._replace(doing=doing, tick=tick))
+
     try:
-        return open_backend(handover.backend, handover.options)
+        return open_backend(handover.backend, handover.options, tell)
     except RequestError as error:
         sys.stderr.write(f"b2d-worker: {error}\n")
         raise SystemExit(EXIT_CONFIGURATION) from None

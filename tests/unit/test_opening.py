@@ -36,7 +36,7 @@ def test_a_class_of_ones_own_opens_by_its_path(monkeypatch):
 
 @pytest.mark.parametrize("spec", ["", "embeded", ":", "module:", ":Class"])
 def test_an_unknown_name_is_told_what_there_is(spec):
-    with pytest.raises(UnknownOption, match="there is embedded, or module:Class"):
+    with pytest.raises(UnknownOption, match="there is embedded, carla, or module:Class"):
         open_backend(spec, {})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any, Mapping, Type
+from typing import Any, Callable, Mapping, Type
 
 from b2d_zmq.errors import RequestError, UnknownOption
 
@@ -16,10 +16,11 @@ BUILT_IN: Mapping[str, str] = {
 }
 
 
-def open_backend(spec: str, options: Mapping[str, Any]) -> Backend:
+def open_backend(spec: str, options: Mapping[str, Any], progress: Callable[[str, int], None] | None = None) -> Backend:
     """Construct the backend that ``spec`` names with ``options`` as keyword arguments; may take as long as its simulator takes to start.
 
-    Raises UnknownOption for a name or an option that does not exist, RequestError for what is no backend.
+    ``progress`` is told how far it is, from the first moment on. Raises UnknownOption for a name or an option that does not exist,
+    RequestError for what is no backend.
     """
     cls = _find(spec)
     known = inspect.signature(cls).parameters
@@ -31,7 +32,11 @@ def open_backend(spec: str, options: Mapping[str, Any]) -> Backend:
         inspect.signature(cls).bind(**options)
     except TypeError as error:
         raise RequestError(f"backend {spec} cannot be opened with the options {', '.join(options) or 'given (none)'}: {error}") from None
-    return cls(**options)
+    backend = cls.__new__(cls)
+    if progress is not None:  # before it is constructed, for that is when a simulator is waited for
+        backend.progress = progress
+    backend.__init__(**options)  # type: ignore[misc]
+    return backend
 
 
 def _find(spec: str) -> Type[Backend]:
