@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
@@ -62,7 +63,9 @@ class Survey(NamedTuple):
 def survey() -> Survey:
     """Ask NVML and Vulkan. Never raises for what is missing on this machine: that is its answer."""
     try:
-        nvml = importlib.import_module("pynvml")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # the package pynvml says so of itself, and works as nvidia-ml-py does
+            nvml = importlib.import_module("pynvml")
     except ImportError:
         return Survey(trouble=f"NVML cannot be asked, because the package for it is missing: {sys.executable} -m pip install nvidia-ml-py")
     try:

@@ -34,7 +34,7 @@ class Link:
     """See the module's text. ``world``, ``map`` and ``blueprints`` change when a map is loaded; ``loads`` counts that."""
 
     def __init__(self, host: str, port: int, tm_port: int, rendering: bool, progress: Progress) -> None:
-        """Connect and bring the server into lockstep. RequestError without a wheel, SimulatorError where no CARLA answers."""
+        """Connect and bring the server into lockstep. RequestError without a wheel of its version, SimulatorError where no CARLA answers."""
         self.carla = wheel.load()
         self.host, self.port, self.tm_port, self.rendering = host, port, tm_port, rendering
         self.loads = 0
@@ -106,10 +106,14 @@ class Link:
             raise SimulatorError(f"CARLA refused {len(failed)} of {len(answers)} commands while {doing}: {'; '.join(failed[:3])}")
         return [int(answer.actor_id) for answer in answers]
 
-    def remove(self, actors: Sequence[Any], doing: str) -> None:
-        """Take these out of the world; who is gone already is passed over: the traffic manager removes vehicles too."""
+    def tell(self, commands: Sequence[Any], doing: str) -> None:
+        """As ``batch``, about actors that may be gone, because the traffic manager removes vehicles too: those are passed over."""
         with asking(doing):
-            self.client.apply_batch_sync([self.carla.command.DestroyActor(actor) for actor in actors], False)
+            self.client.apply_batch_sync(list(commands), False)
+
+    def remove(self, actors: Sequence[Any], doing: str) -> None:
+        """Take these out of the world."""
+        self.tell([self.carla.command.DestroyActor(actor) for actor in actors], doing)
 
     def close(self) -> None:
         """Let the server run by itself again, for whoever comes next."""
@@ -143,7 +147,7 @@ class Link:
                     raise SimulatorError(f"at {self.host}:{self.port} no CARLA server answers: {error}") from None
                 time.sleep(_PAUSE)
         if _number(ours) != _number(theirs):
-            raise SimulatorError(
+            raise RequestError(
                 f"the CARLA server at {self.host}:{self.port} is version {theirs}, the client here is {ours}: they must be the same; "
                 + wheel.advice(_number(theirs))
             )
