@@ -1,6 +1,6 @@
 """Fast answers about places in a town: how high the ground is, whose road is nearest, what limit holds, and which light governs.
 
-Every vehicle asks in every tick. The roads are sampled; for each small square that is asked about, the few samples that can be nearest to
+Every vehicle asks in every tick. The lanes are sampled; for each small square that is asked about, the few samples that can be nearest to
 a place in it are found once and kept.
 """
 
@@ -11,11 +11,13 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from .opendrive import Piece
+from .opendrive import Piece, Section
 from .signals import StopLine
 
-SQUARE = 4.0  # metres
-BLOCK = 32.0  # metres: samples are sorted into these
+SQUARE, EVERY = 2.0, 2.0  # metres
+BLOCK = 32.0  # metres: stop lines are sorted into these
+CELL = 8.0  # metres: samples are sorted into these
+REACHES = (1, 4, 16)  # cells around a place that are searched, as long as a nearer sample could be farther out
 KEPT = 200_000  # squares: then all are forgotten
 BEFORE_LINE, BEYOND_LINE = 18.0, 0.5  # metres of a vehicle's middle to a stop line, within which the light governs it
 
@@ -37,7 +39,7 @@ class Ground:
 
     def __init__(self, pieces: Iterable[Piece], lines: Iterable[StopLine]) -> None:
         self._rows = np.concatenate([np.zeros((0, 7)), *(_rows(piece) for piece in pieces)])
-        self._blocks = _sorted(self._rows)
+        self._cells = _sorted(self._rows)
         self._squares: Dict[Tuple[int, int], List[Sample]] = {}
         self._lines = _by_square(lines)
 
@@ -58,25 +60,25 @@ class Ground:
         return best
 
     def height(self, x: float, y: float) -> float:
-        """The ground's z: the nearest road goes on sideways, level across."""
+        """The ground's z: the nearest lane goes on sideways, level across. There is one storey."""
         x0, y0, z, rise_x, rise_y, _, _ = self.nearest(x, y)
         return z + rise_x * (x - x0) + rise_y * (y - y0)
 
     def light(self, x: float, y: float, yaw: float) -> str | None:
-        """The sign of the light for those who stand or drive there; yaw in radians."""
+        """The sign of the light for those who stand or drive there, of the nearest where there are two; yaw in radians."""
+        found, farthest = None, -BEFORE_LINE
         for line in self._lines.get((int(x // BLOCK), int(y // BLOCK)), ()):
             dx, dy = x - line.x, y - line.y
             cos, sin = math.cos(line.yaw), math.sin(line.yaw)
             along, aside = dx * cos + dy * sin, dy * cos - dx * sin
-            if -BEFORE_LINE < along < BEYOND_LINE and abs(aside) < line.half_width and math.cos(yaw - line.yaw) > 0.5:
-                return line.sign
-        return None
+            if farthest < along < BEYOND_LINE and abs(aside) < line.half_width and math.cos(yaw - line.yaw) > 0.5:
+                found, farthest = line.sign, along
+        return found
 
     def _learn(self, key: Tuple[int, int]) -> List[Sample]:
         """The samples that can be nearest to a place in a square."""
         x, y = (key[0] + 0.5) * SQUARE, (key[1] + 0.5) * SQUARE
-        rows = self._around(x, y)
-        away = np.sqrt((rows[:, 0] - x) ** 2 + (rows[:, 1] - y) ** 2)
+        rows, away = self._around(x, y)
         near = rows[away <= away.min() + SQUARE * math.sqrt(2.0)]
         if len(self._squares) >= KEPT:
             self._squares.clear()
@@ -84,28 +86,54 @@ class Ground:
         self._squares[key] = found
         return found
 
-    def _around(self, x: float, y: float) -> Any:
-        """The samples of the blocks around a place, or all where there are none."""
+    def _around(self, x: float, y: float) -> Tuple[Any, Any]:
+        """The samples around a place, enough of them to have the nearest among them, and how far each is away."""
         if not len(self._rows):
             raise IndexError("a town without roads")
-        i, j = int(x // BLOCK), int(y // BLOCK)
-        blocks = [self._blocks[key] for key in ((a, b) for a in (i - 1, i, i + 1) for b in (j - 1, j, j + 1)) if key in self._blocks]
-        return self._rows[np.concatenate(blocks)] if blocks else self._rows
+        i, j = int(x // CELL), int(y // CELL)
+        for reach in REACHES:
+            span = range(-reach, reach + 1)
+            cells = [self._cells[key] for key in ((i + a, j + b) for a in span for b in span) if key in self._cells]
+            if cells:
+                rows = self._rows[np.concatenate(cells)]
+                away = _away(rows, x, y)
+                if away.min() + 2.0 * SQUARE < reach * CELL:
+                    return rows, away
+        return self._rows, _away(self._rows, x, y)
+
+
+def _away(rows: Any, x: float, y: float) -> Any:
+    return np.sqrt((rows[:, 0] - x) ** 2 + (rows[:, 1] - y) ** 2)
 
 
 def _rows(piece: Piece) -> Any:
-    """The samples of a road, a metre apart."""
-    curve = piece.curve
-    s = np.arange(0.0, curve.length + 0.5, 1.0)
-    x, y, z, yaw = (np.interp(s, curve.s, column) for column in (curve.x, curve.y, curve.z, curve.yaw))
-    slope = np.gradient(z, s)
-    same = np.ones(len(s))
-    return np.column_stack([x, y, z, slope * np.cos(yaw), slope * np.sin(yaw), piece.owner * same, piece.limit * same])
+    """The samples of a road: the middle of every driving lane, every two metres."""
+    curve, ends = piece.curve, [*(section.s for section in piece.sections[1:]), piece.curve.length]
+    found = [np.zeros((0, 7))]
+    for section, end in zip(piece.sections, ends):
+        s = np.linspace(section.s, end, max(2, math.ceil((end - section.s) / EVERY) + 1))
+        x, y, z, yaw = (np.interp(s, curve.s, column) for column in (curve.x, curve.y, curve.z, curve.yaw))
+        cos, sin, slope, same = np.cos(yaw), np.sin(yaw), np.gradient(z, s), np.ones(len(s))
+        rest = [z, slope * cos, slope * sin, piece.owner * same, piece.limit * same]
+        found += [np.column_stack([x - d * sin, y + d * cos, *rest]) for d in _middles(piece, section)]
+    return np.concatenate(found)
+
+
+def _middles(piece: Piece, section: Section) -> List[float]:
+    """The d of the middles of the driving lanes."""
+    found = []
+    for side in (1, -1):
+        edge = piece.centre
+        for strip in sorted((strip for strip in section.strips if strip.id * side > 0), key=lambda strip: abs(strip.id)):
+            if strip.kind == "driving":
+                found.append(edge - side * strip.width / 2.0)
+            edge -= side * strip.width
+    return found
 
 
 def _sorted(rows: Any) -> Dict[Tuple[int, int], Any]:
-    """The indices of the samples in each block."""
-    keys = np.floor_divide(rows[:, :2], BLOCK).astype(np.int64)
+    """The indices of the samples in each cell."""
+    keys = np.floor_divide(rows[:, :2], CELL).astype(np.int64)
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     cuts = np.flatnonzero(np.any(np.diff(keys[order], axis=0) != 0, axis=1)) + 1
     return {(int(keys[part[0], 0]), int(keys[part[0], 1])): part for part in np.split(order, cuts) if len(part)}

@@ -17,7 +17,7 @@ from ..world.layout import Arm, junction_arms
 from ..world.road import Junction
 from .corridor import BROKEN, KINDS, NONE, SOLID, TOWN_KINDS, YELLOW_BROKEN, Corridor, Span
 from .curves import bend, beside, measured, turning_place
-from .network import APART, STOREY, Layout, Link, Node, inside, near
+from .network import APART, Layout, Link, Node, inside, near
 from .network import beside as placed_beside
 from .opendrive import END, JUNCTION, ROAD, START, Connection, Crossroads, Join, Piece, Section, Strip
 from .opendrive_plan import Curve
@@ -120,12 +120,12 @@ class Works:
             kept = self.layout.kept[corridor.index]
             if corridor.index == but or not kept or not near(corridor, box):
                 continue
-            s, d, _, level = placed_beside(corridor, x, y, z, np.zeros(len(x)))
+            s, d, _, _ = placed_beside(corridor, x, y, z, np.zeros(len(x)))
             offsets = np.array([lane.offset for lane in corridor.driving.values()])
-            taken |= level & inside(s, kept) & (np.abs(d[:, None] - offsets).min(axis=1) < APART + 1.0)
+            taken |= inside(s, kept) & (np.abs(d[:, None] - offsets).min(axis=1) < APART + 1.0)
         for leg in self.legs:
             gap = (x[:, None] - leg.x) ** 2 + (y[:, None] - leg.y) ** 2
-            taken |= (gap.min(axis=1) < (LEG_LANE + APART) ** 2) & (np.abs(z - leg.z[0]) < STOREY)
+            taken |= gap.min(axis=1) < (LEG_LANE + APART) ** 2
         return taken
 
     def _leg(self, crossing: Crossing, corridor: Corridor, junction: Junction, arm: Arm) -> None:

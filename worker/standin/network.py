@@ -31,7 +31,8 @@ APART = 2.6  # metres between the middles of two lanes that can both be there
 STOREY = 3.0  # metres: what is that far above is on a bridge
 RIM = 15.0  # metres before the start and beyond the goal that count as the route
 SHORTEST = 12.0  # metres of a remainder
-SHORTEST_COVER = 40.0  # metres: two routes that only meet and part again keep their own lanes
+SHORTEST_COVER = 40.0  # metres of a lane shared on the way: routes that only meet and part again keep their own
+SHORTEST_END = 3.0  # metres of a lane shared at a route's start or goal
 CLOSE = 6.0  # metres: nodes closer than this are one
 ONE_PLACE = 25.0  # metres between the middles of two routes' junctions that are taken for one
 LONGEST_FORK = 50.0  # metres
@@ -105,7 +106,7 @@ class Layout:
             if other == index or not self.kept[other] or not near(corridor, host.bounds):
                 continue
             all_lanes = lane.kind != "driving" or self.order.index(other) < self.order.index(index)
-            taken |= _upon(host, self.kept[other], points, all_lanes, set(host.driving) if all_lanes else {host.own})
+            taken |= _upon(host, self.open_spans(other), points, all_lanes, set(host.driving) if all_lanes else {host.own})
         return taken
 
 
@@ -151,7 +152,7 @@ def _factor(host: Corridor, *points: Any) -> float | None:
             continue
         ratio = d / lane.offset
         fits = here & (way * lane.direction > 0) & (ratio > 1.0 / STRETCH) & (ratio < STRETCH)
-        if fits.sum() > 2 * SHORTEST:
+        if fits.sum() > SHORTEST:
             return float(np.median(ratio[fits]))
     return None
 
@@ -226,7 +227,12 @@ def _runs(s: Any, whose: Any, over: Any) -> List[Cover]:
             found[-1] = Cover((found[-1].span[0], span[1]), host)
         else:
             found.append(Cover(span, host))
-    return [cover for cover in found if cover.span[1] - cover.span[0] >= SHORTEST_COVER]
+    first, last = float(s[0]) + SHORTEST, float(s[-1]) - SHORTEST
+    return [cover for cover in found if _long_enough(cover.span, cover.span[0] < first or cover.span[1] > last)]
+
+
+def _long_enough(span: Span, at_end: bool) -> bool:
+    return span[1] - span[0] >= (SHORTEST_END if at_end else SHORTEST_COVER)
 
 
 def _remainder(corridor: Corridor, covers: Sequence[Cover]) -> List[Span]:
@@ -264,15 +270,25 @@ def _fork(corridors: Sequence[Corridor], index: int, host: int, at: float, leavi
     offsets = np.array([lane.offset for lane in other.driving.values()])
     clear = (np.abs(d[:, None] - offsets).min(axis=1) > APART + 0.5) | ~level | ~inside(where, [(-RIM, other.road.length + RIM)])
     far = float(steps[int(np.argmax(clear))]) if clear.any() else LONGEST_FORK
-    back, front = at - onward * 4.0, at + onward * far
+    back, front = _inward(corridor, at, onward), at + onward * far
     place = corridor.place(back)
     direction = 1 if float(beside(other, *(np.array([part]) for part in place))[2][0]) > 0 else -1
     a = float(other.road.project(np.array([place[0]]), np.array([place[1]]))[0][0])
-    reach = min(far + 4.0, LONGEST_FORK)
+    reach = min(far + abs(at - back), LONGEST_FORK)
     b = a + onward * direction * reach
     node = Node({index: (min(back, front), max(back, front)), host: (min(a, b), max(a, b))})
     node.links.append(Link(index, host, leaving, direction))
     return node
+
+
+def _inward(corridor: Corridor, at: float, onward: float) -> float:
+    """The s where a fork begins, some metres within the shared stretch; a junction's edge if one is there, as waypoints lie before it."""
+    inward = at - onward * 4.0
+    for junction in corridor.road.junctions:
+        edge = junction.enter if onward > 0 else junction.leave
+        if junction.enter - 4.0 < at < junction.leave + 4.0:
+            return onward * min(onward * at, max(onward * inward, onward * edge))
+    return inward
 
 
 def _cut_margins(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], order: Sequence[int], index: int) -> None:
@@ -312,11 +328,11 @@ def _margin_taken(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], or
 
 def _upon(other: Corridor, spans: List[Span], points: Tuple[Any, ...], full: bool, lanes: Set[int]) -> Any:
     """Whether points are on one of these lanes of a corridor; ``full``: its margins count too."""
-    s, d, _, level = beside(other, *points)
+    s, d, _, _ = beside(other, *points)  # on any storey: whoever drives on a bridge must not fall on the road below
     length = other.road.length
     core = spans if full else [(max(a, -RIM), min(b, length + RIM)) for a, b in spans]
     offsets = np.array([other.driving[id_].offset for id_ in lanes])
-    return level & inside(s, core) & (np.abs(d[:, None] - offsets).min(axis=1) < APART)
+    return inside(s, core) & (np.abs(d[:, None] - offsets).min(axis=1) < APART)
 
 
 def _merged(nodes: List[Node]) -> List[Node]:

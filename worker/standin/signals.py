@@ -142,7 +142,7 @@ def _sign(port: Port, name: str, kind: str, pose: Pose) -> Sign:
     """The signal on the port's road."""
     curve = port.piece.curve
     s = curve.length if port.contact == END else 0.0
-    x, y, _, yaw = curve.at(s, port.piece.centre)
+    x, y, _, yaw = curve.at(s)  # t counts from the reference line, not from lane 0
     t = (pose.x - x) * math.sin(yaw) - (pose.y - y) * math.cos(yaw)
     lanes = [mouth.lane for mouth in port.entries]
     way = "+" if port.contact == END else "-"
