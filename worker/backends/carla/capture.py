@@ -58,7 +58,7 @@ class Watch:
     def see(self, snapshot: Any) -> None:
         """After each tick, with its snapshot."""
         controls = [
-            actor.get_control() if reads and snapshot.has_actor(actor_id) else None
+            actor.get_control() if reads and actor.is_alive and snapshot.has_actor(actor_id) else None
             for actor, actor_id, reads in zip(self.actors, self._ids, self._read)
         ]
         self._ring.append(_Seen(snapshot, controls))

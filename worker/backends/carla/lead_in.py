@@ -65,7 +65,7 @@ class LeadIn:
             if self._state.roles[row].kind == "vehicle":
                 beams = carla.VehicleLightState(int(self._state.beams[row]))
                 commands.append(carla.command.SetVehicleLightState(actor.id, beams))
-        self._link.batch(commands, "handing over")
+        self._link.tell(commands, "handing over")
 
     def _approach(self) -> None:
         lamps = self._watch.lamps
@@ -88,7 +88,7 @@ class LeadIn:
         return commands
 
     def _tick(self, commands: Sequence[Any]) -> None:
-        self._link.batch(commands, "leading in")
+        self._link.tell(commands, "leading in")
         self._link.tick()
         self._account.ticks += 1
         self._watch.see(self._link.world.get_snapshot())

@@ -39,7 +39,7 @@ def reconcile(link: Link, roles: Sequence[Role], places: Moment, live: Mapping[s
     link.remove([actor for key, actor in live.items() if key not in kept and present.has_actor(actor.id)], "removing actors")
     rows = [row for row, role in enumerate(roles) if role.key in kept]
     moves = [command.ApplyTransform(kept[roles[row].key].id, orders.transform(link.carla, places.motion[row])) for row in rows]
-    link.batch(moves, "placing actors")
+    link.tell(moves, "placing actors")
     actors: List[Any] = []
     for row, role in enumerate(roles):
         actor = kept.get(role.key) or (_spawn(link, role, places.motion[row]) if places.alive[row] else None)

@@ -46,7 +46,7 @@ def replay(backend: CarlaBackend, state: State, account: Account, snap: bool = F
 
 def _send(episode: Episode, commands: List[Any]) -> None:
     if commands:
-        episode.link.batch(commands, "correcting")
+        episode.link.tell(commands, "correcting")
 
 
 def _drive(backend: CarlaBackend, episode: Episode, log: Any) -> None:

@@ -71,19 +71,16 @@ def _let_go(link: Link, before: Sequence[Member]) -> None:
     """No more traffic manager for those who are there, and one tick in which it forgets them."""
     present = link.world.get_snapshot()
     driven = [member.actor for member in before if member.autopilot and present.has_actor(member.actor.id)]
-    with asking("stopping the traffic"):
-        for actor in driven:
-            actor.set_autopilot(False, link.tm_port)
+    link.tell([link.carla.command.SetAutopilot(actor, False, link.tm_port) for actor in driven], "stopping the traffic")
     link.tick()
 
 
 def _hire(episode: Episode, told: Sequence[Any]) -> None:
     """The traffic manager drives its vehicles again, from the first spawned to the last, as it had been told to."""
-    actors: Dict[str, Any] = {member.key: member.actor for member in episode.cast}
+    actors: Dict[str, Any] = {member.key: member.actor for member in episode.cast if member.autopilot and member.actor.is_alive}
+    autopilot = episode.link.carla.command.SetAutopilot
     with asking("instructing the traffic"):
-        for member in episode.cast:
-            if member.autopilot and member.actor.is_alive:
-                member.actor.set_autopilot(True, episode.link.tm_port)
+        episode.link.tell([autopilot(actor, True, episode.link.tm_port) for actor in actors.values()], "starting the traffic")
         episode.manners.again([each for each in told if each[1]], actors.get)
 
 
