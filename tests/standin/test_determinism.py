@@ -13,6 +13,7 @@ from worker.standin.faults import Faults
 from worker.standin.rpc import Request, answer
 from worker.standin.simulator import STATE_STREAM, Config, Simulator
 from worker.standin.streams import Streams
+from worker.standin.town import build
 
 FILE = routes.read(routes.DEFAULT_FILE)
 TOWN = FILE[0].town
@@ -107,3 +108,13 @@ def test_an_old_dialect_has_no_new_calls(started):
     for dialect, missing in (("0.9.15", True), ("0.9.16", False)):
         sim, _ = started(dialect)
         assert (b"unknown function" in answer(sim, Request(1, "get_imui_gravity", ((False,),)))) is missing
+
+
+def test_a_group_can_be_frozen_alone(started):
+    """CARLA has a call for it that no wheel makes."""
+    sim, _ = started()
+    sim.load(build("Town01", FILE), reset_settings=False)
+    lamp, *_ = [actor for actor in sim.world.actors.values() if actor.type_id == "traffic.traffic_light"]
+    answer(sim, Request(1, "freeze_traffic_light", ((True,), lamp.id, True)))
+    frozen = {actor.body.group for actor in sim.world.actors.values() if getattr(actor.body, "frozen", False)}
+    assert frozen == {lamp.body.group}

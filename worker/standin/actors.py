@@ -105,7 +105,7 @@ class Vehicle:
     height: float = 0.0  # z after the last tick
     limit: float = 30.0  # km/h
     lamp: int = 0  # the traffic light that governs it, 0 none
-    seen: Tuple[float, float, float] = (math.inf, math.inf, 0.0)  # x, y, yaw at which limit and lamp were looked up
+    seen: Tuple[float, float, float] = (math.inf, math.inf, 0.0)  # x, y, yaw at which the lamp was looked up
 
 
 @dataclass

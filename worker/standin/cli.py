@@ -26,7 +26,7 @@ from .streams import Streams
 
 log = logging.getLogger(__name__)
 
-FIRST_MAP = "Town10HD_Opt"
+FIRST_MAP = "Town10HD_Opt"  # CARLA's own; it is Town10HD, and its routes too
 _FAULTS = ("start_seconds", "refuse_start", "hang_at_tick", "die_at_tick", "die_in_load", "leak_mb")
 
 
@@ -65,10 +65,10 @@ def _serve(faults: Faults, flags: Flags, dialect: str, version: str, routes: Tup
     faults.start()
     streams = Streams()
     config = Config(DIALECTS[dialect], version or dialect, routes, 0, flags.rendering)
-    towns = [route.town for route in routes]
+    first = FIRST_MAP if any(route.town in FIRST_MAP for route in routes) else routes[0].town
     threading.Event().wait(faults.start_seconds)
     server = Server((flags.rpc_port, flags.streaming_port, flags.secondary_port), streams)
-    sim = Simulator(config._replace(streaming_port=server.ports[1]), streams, faults, FIRST_MAP if FIRST_MAP in towns else towns[0])
+    sim = Simulator(config._replace(streaming_port=server.ports[1]), streams, faults, first)
     log.info("CARLA %s (stand-in, pid %d) serves %s at port %d", config.version, os.getpid(), sim.world.town.name, server.ports[0])
     server.run(sim)
 

@@ -69,13 +69,12 @@ class Motion:
                 actor.velocity, actor.angular, actor.acceleration = parent.velocity, parent.angular, parent.acceleration
 
     def look(self, actor: Actor) -> None:
-        """The speed limit and the traffic light that govern a vehicle, looked up anew where it has moved by half a metre."""
+        """The traffic light that governs a vehicle, looked up anew where it has moved by half a metre."""
         body, pose, town = actor.body, actor.pose, self._world.town
         x, y, yaw = body.seen
         if abs(pose.x - x) + abs(pose.y - y) < 0.5 and abs(pose.yaw - yaw) < 10.0:
             return
         body.seen = (pose.x, pose.y, pose.yaw)
-        body.limit = town.speed_limit(pose.x, pose.y)
         body.lamp = self._signs.get(town.light_at(pose.x, pose.y, pose.yaw) or "", 0)
 
     def _collide(self, movers: List[Actor]) -> None:
@@ -105,11 +104,20 @@ def _drive(actor: Actor, steps: int, town: Town) -> bool:
         ego.drive(body.car, throttle, brake, steer, reverse=reverse)
     if body.constant is not None:
         body.car.forward, body.car.sideways = body.constant[0], body.constant[1]
-    car = body.car
-    pitch, roll = max(-0.04, min(0.04, 0.005 * car.surge)), max(-0.05, min(0.05, -0.006 * car.sway))
-    z = _height(actor, town.height(car.x, car.y), steps * ego.DT)
-    actor.pose = Pose(car.x, car.y, z, math.degrees(pitch), wrapped(math.degrees(car.yaw)), math.degrees(roll))
+    _lie(actor, town, steps * ego.DT)
     return True
+
+
+def _lie(actor: Actor, town: Town, seconds: float) -> None:
+    """The pose of a vehicle that has moved on the ground: at its height, tilted with it, and by its own accelerations."""
+    car = actor.body.car
+    x, y, z, rise_x, rise_y, _, limit = town.ground.nearest(car.x, car.y)
+    cos, sin = math.cos(car.yaw), math.sin(car.yaw)
+    pitch = math.atan(rise_x * cos + rise_y * sin) + max(-0.04, min(0.04, 0.005 * car.surge))
+    roll = math.atan(rise_x * sin - rise_y * cos) + max(-0.05, min(0.05, -0.006 * car.sway))
+    height = _height(actor, z + rise_x * (car.x - x) + rise_y * (car.y - y), seconds)
+    actor.body.limit = limit
+    actor.pose = Pose(car.x, car.y, height, math.degrees(pitch), wrapped(math.degrees(car.yaw)), math.degrees(roll))
 
 
 def _rests(actor: Actor, throttle: float, steer: float, brake: float) -> bool:
