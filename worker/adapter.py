@@ -90,4 +90,5 @@ def _is(gpu: Gpu, name: str) -> bool:
     if name.isdigit():
         return gpu.number == int(name)
     lower = name.lower()
-    return len(lower) >= 8 and (gpu.uuid.lower().startswith(lower) or gpu.bus.lower().endswith(lower))
+    by_bus = ":" in lower and gpu.bus.lower().endswith(lower)
+    return by_bus or (len(lower) >= 8 and gpu.uuid.lower().startswith(lower))

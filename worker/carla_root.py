@@ -76,7 +76,7 @@ def _plain(version: str) -> str:
 
 def _near(path: Path) -> str:
     """A folder close by that looks right, as advice."""
-    for candidate in (*path.parents[:3], *sorted(child for child in path.iterdir() if child.is_dir())):
+    for candidate in (*list(path.parents)[:3], *sorted(child for child in path.iterdir() if child.is_dir())):
         if (candidate / SCRIPT).is_file():
             return f"{candidate} has"
     if (path / "CarlaUnreal.sh").is_file():

@@ -39,10 +39,9 @@ class Inquiry:
         return None
 
     def close(self) -> None:
-        """Give it up; calling it again does nothing. It is not waited for: whoever hangs in a driver does not even die."""
+        """Give it up; calling it again does nothing. It is hardly waited for: whoever hangs in a driver does not even die."""
         if self._child is not None:
-            if not self._child.ended():
-                self._child.kill()
+            self._child.end(0.2)
             self._child = None
             os.close(self._answer)
 
