@@ -124,7 +124,7 @@ def _name(signals: Signals) -> str:
 def _along(crossing: Crossing, port: Port) -> bool:
     """Whether a port is on the road that the (first) route comes on, on either side of the junction."""
     index = crossing.node.junctions[0][0]
-    first = next((each for each in crossing.ports if each.corridor == index and each.contact == END), port)
+    first = next((each for each in crossing.ports if each.corridor == index and each.contact == END), crossing.ports[0])
     return abs(math.sin(port.heading - first.heading)) < 0.7
 
 
