@@ -44,7 +44,7 @@ def copy_of(there: Embedded) -> World:
         copy_actor(world, there.actors, row)
     lights = []
     for number, (x, y, heading, state) in enumerate(waiting(there)):
-        place = LightPlace(f"s{number}", Pose(x, y, 0.0, 0.0, math.degrees(heading), 0.0), (0.0, 0.0, 0.0), (1.0, 2.0, 1.0), 0, 0, 0)
+        place = LightPlace(f"s{number}", Pose(x, y, 0.0, 0.0, math.degrees(heading) + 90.0, 0.0), (0.0, 0.0, 0.0), (1.0, 2.0, 1.0), 0, 0, 0)
         lights.append(place)
         add(world, "static.prop.mesh", place.pose, body=Lamp(place.sign, state=state)).type_id = "traffic.traffic_light"
     world.town = town_of(there.road, lights=tuple(lights))

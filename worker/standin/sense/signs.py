@@ -1,7 +1,7 @@
 """A corridor's traffic lights and stop signs as the painter wants them: its own posts, in the colours of the town's lamps.
 
 The posts stand where the embedded world has them, so that both worlds look alike. A post looks at those who wait for it, and shows what the
-lamp shows whose trigger box lies there.
+lamp shows whose trigger box lies there, or that of the opposite way where nobody comes from there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from ..town import Town
 from ..world import World
 
 _WAITING = 6.0  # metres before a junction's edge: about the middle of those who wait
-_REACH = 25.0  # metres between there and a lamp's trigger box; what is farther is another junction's
+_REACH = 45.0  # metres between there and a lamp's trigger box; what is farther is another junction's
+_ASLANT = 0.7  # sine between the way that a post looks and the heading of those whom a lamp is for, beyond which it is another road's
 
 
 class Posts(NamedTuple):
@@ -53,11 +54,13 @@ def posts(road: Road) -> Posts:
 def _signs(road: Road, town: Town) -> Tuple[str, ...]:
     """The sign of each post's lamp, or ""."""
     triggers = np.array([placed(light.trigger_centre, light.pose)[:2] for light in town.lights]).reshape(-1, 2)
+    headings = np.radians([light.pose.yaw - 90.0 for light in town.lights])  # a light's x axis runs across the lanes it is for
     found, signs = posts(road), []
     for x, y, yaw, kind in zip(*(column.tolist() for column in found[:4])):
         junction = min(road.junctions, key=lambda each: float(np.hypot(each.x - x, each.y - y)))
         out = max(junction.half_width, abs((junction.leave - junction.enter) / 2.0)) + _WAITING
         away = np.hypot(triggers[:, 0] - junction.x - out * np.cos(yaw), triggers[:, 1] - junction.y - out * np.sin(yaw))
+        away[np.abs(np.sin(headings - yaw)) > _ASLANT] = np.inf
         known = kind == LIGHT and len(triggers) > 0 and float(away.min()) < _REACH
         signs.append(town.lights[int(away.argmin())].sign if known else "")
     return tuple(signs)
