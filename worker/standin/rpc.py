@@ -7,6 +7,7 @@ exist, because clients do not show its text.
 from __future__ import annotations
 
 import logging
+import struct
 from typing import Any, Dict, Iterator, List, NamedTuple
 
 import msgpack
@@ -22,6 +23,8 @@ MOST_BYTES = 256 * 1024 * 1024  # of one request
 CALLS: Dict[str, Call] = {
     **worlds.CALLS, **actors.CALLS, **vehicles.CALLS, **lights.CALLS, **sensors.CALLS, **managers.CALLS, **batch.CALLS,
 }  # fmt: skip
+MISFITS = (TypeError, ValueError, IndexError, KeyError, AttributeError, struct.error)
+"""What a call raises whose arguments have not the shape that they should have."""
 
 _pack = msgpack.Packer(use_bin_type=True).pack
 
@@ -77,7 +80,7 @@ def answer(sim: Simulator, request: Request) -> bytes:
         value = call(sim, *request.arguments[1:])
     except Refusal as refusal:
         return _packed(request.number, None, [[0, [str(refusal)]]])
-    except (TypeError, ValueError, IndexError, KeyError) as error:
+    except MISFITS as error:
         log.warning("a call with arguments that do not fit: %s%.200s", request.method, request.arguments, exc_info=True)
         return _packed(request.number, None, [[0, [f"{request.method}: {error}"]]])
     if request.method in batch.UNWRAPPED:

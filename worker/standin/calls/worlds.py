@@ -27,8 +27,9 @@ def get_episode_info(sim: Simulator) -> Wire:
 
 def get_sensor_token(sim: Simulator, stream: int) -> Wire:
     """Where a stream is; the client is about to join it."""
+    where = layouts.token(stream, sim.config.streaming_port)
     sim.announced.append(stream)
-    return [layouts.token(stream, sim.config.streaming_port)]
+    return [where]
 
 
 def get_episode_settings(sim: Simulator) -> Wire:
