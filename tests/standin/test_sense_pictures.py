@@ -18,7 +18,7 @@ from worker.standin.town import LightPlace
 from worker.standin.world import CLEAR, World
 from worker.world import weather as weathers
 from worker.world.actors import ActorKind, Lights
-from worker.world.camera import Painter
+from worker.world.camera import MOST_VIEWS, Painter
 from worker.world.world import World as Embedded
 
 ROUTES = routes.read(routes.DEFAULT_FILE)
@@ -194,3 +194,13 @@ def test_every_post_shows_what_its_own_lamp_shows(route):
         there.tick = tick
         here = copy_of(there)
         assert signs.signals(there.road, here).state.tolist() == there.signals.state.tolist()
+
+
+def test_a_painter_keeps_no_more_views_than_a_rig_may_need():
+    there = Embedded(ROUTES[0], 0, weathers.PRESETS["ClearNoon"], 0.0, False)
+    painter = Painter(there.road, there.weather, 0)
+    first = painter.render(there, Camera("", 0.0, 0.0, 1.0, width=32, height=16))
+    for step in range(2 * MOST_VIEWS):
+        painter.render(there, Camera("", 0.0, 0.0, 1.5 + 0.01 * step, width=32, height=16))
+    assert len(painter._views) == MOST_VIEWS
+    assert (painter.render(there, Camera("", 0.0, 0.0, 1.0, width=32, height=16)) == first).all()

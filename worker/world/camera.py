@@ -23,6 +23,8 @@ from .sight import Sight
 
 __all__ = ["Painter", "project"]
 
+MOST_VIEWS = 24  # kept by a painter: more than any rig has cameras, but a camera that moves by itself needs another one in each picture
+
 
 class _View(NamedTuple):
     """What is constant for one camera in one episode."""
@@ -98,6 +100,8 @@ class Painter:
 
     def _view(self, camera: Camera) -> _View:
         if camera not in self._views:
+            if len(self._views) >= MOST_VIEWS:
+                del self._views[next(iter(self._views))]
             glass = lens(camera)
             top, bottom = glass.sky_rows
             above = sky.sky_lens(glass)
