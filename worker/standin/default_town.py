@@ -5,7 +5,8 @@ Rule: they are routes like any others, so that nothing else needs to know of the
 
 from __future__ import annotations
 
-from typing import List
+from functools import lru_cache
+from typing import Tuple
 
 import numpy as np
 
@@ -16,9 +17,10 @@ STEP = 2.0  # metres between two waypoints
 LEG, GAP = 60.0, 26.0  # metres before and behind a crossing, and across it
 
 
-def routes_for(name: str) -> List[Route]:
+@lru_cache(maxsize=64)  # a name has always the same routes, by which its town is known again
+def routes_for(name: str) -> Tuple[Route, ...]:
     """Three streets: one goes straight over its crossing, one turns to the right, one to the left."""
-    return [_street(name, number, turn) for number, turn in enumerate((0, 1, -1))]
+    return tuple(_street(name, number, turn) for number, turn in enumerate((0, 1, -1)))
 
 
 def _street(name: str, number: int, turn: int) -> Route:

@@ -62,7 +62,7 @@ class Town:
 
 def build(name: str, routes: Sequence[Route]) -> Town:
     """The town of that name; routes of other towns are left out. Towns that were built are kept."""
-    mine = [route for route in routes if route.town == name.replace(OPTIMISED, "")] or routes_for(name)
+    mine = [route for route in routes if route.town == name.replace(OPTIMISED, "")] or list(routes_for(name))
     key = (name, tuple(id(route) for route in mine))
     if key not in _TOWNS:
         _TOWNS[key] = (mine, _build(name, mine))
