@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Any, NamedTuple
+from typing import Any, Dict, NamedTuple
 
 import numpy as np
 
@@ -71,16 +71,16 @@ def semantic(sensor: Actor, world: World) -> bytes:
 
 def _payload(sweep: _Sweep, attributes: Any, rows: Any, points: Any) -> bytes:
     """The header (angle, channels, points of each channel) and the points of these beams."""
-    channels = int(number(attributes, "channels", 32))
+    channels = _channels(attributes)
     counts = np.bincount(sweep.channel[rows], minlength=channels).astype("<u4")
     return b"".join((struct.pack("<fI", sweep.angle, channels), counts.tobytes(), points.tobytes()))
 
 
 def _sweep(sensor: Actor, world: World) -> _Sweep:
     mount, given = mount_of(sensor, world), sensor.attributes
-    reach, channels = number(given, "range", 10.0), int(number(given, "channels", 32))
+    reach, channels = number(given, "range", 10.0), _channels(given)
     span = max(world.delta, number(given, "sensor_tick", 0.0))
-    count = round(number(given, "points_per_second", 56000) * span / channels)  # of one channel
+    count = max(0, round(number(given, "points_per_second", 56000) * span / channels))  # of one channel
     wide = max(number(given, "horizontal_fov", 360.0), 1e-3)
     turn = number(given, "rotation_frequency", 10.0) * wide * span
     begun = (world.elapsed / span - 1.0) * turn % wide
@@ -92,6 +92,10 @@ def _sweep(sensor: Actor, world: World) -> _Sweep:
     there = boxes(world, mount, reach)
     hits = beams(np.array(mount.place), look, there, reach)
     return _Sweep(math.radians((begun + turn) % wide), np.repeat(np.arange(channels), count), local, look, hits, there, mount)
+
+
+def _channels(attributes: Dict[str, str]) -> int:
+    return max(1, int(number(attributes, "channels", 32)))
 
 
 def directions(azimuth: Any, altitude: Any) -> Any:

@@ -76,4 +76,4 @@ def number(attributes: Dict[str, str], name: str, default: float) -> float:
 
 def size(attributes: Dict[str, str]) -> Tuple[int, int]:
     """Width and height of a camera's picture."""
-    return int(number(attributes, "image_size_x", 800)), int(number(attributes, "image_size_y", 600))
+    return max(1, int(number(attributes, "image_size_x", 800))), max(1, int(number(attributes, "image_size_y", 600)))

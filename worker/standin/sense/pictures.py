@@ -85,7 +85,8 @@ def image(camera: Camera, pixels: Any) -> bytes:
 def lens_of(sensor: Actor, mount: Mount) -> Camera:
     """The camera as one of a rig on the frame that it rides in."""
     (width, height), (x, y, z), (pitch, yaw, roll) = size(sensor.attributes), mount.place, mount.turn
-    return Camera("", x, y, z, yaw, pitch, roll, width, height, number(sensor.attributes, "fov", 90.0))
+    fov = number(sensor.attributes, "fov", 90.0)
+    return Camera("", x, y, z, yaw, pitch, roll, width, height, min(max(fov, 1.0), 179.0))
 
 
 def weather_of(parameters: Tuple[float, ...]) -> Weather:

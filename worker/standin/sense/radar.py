@@ -25,7 +25,7 @@ def radar(sensor: Actor, world: World) -> bytes:
     """
     given, random, mount = sensor.attributes, noise.generator(sensor, world), mount_of(sensor, world)
     reach, span = number(given, "range", 100.0), max(world.delta, number(given, "sensor_tick", 0.0))
-    count = round(number(given, "points_per_second", 1500) * span)
+    count = max(0, round(number(given, "points_per_second", 1500) * span))
     wide, high = (math.radians(number(given, name, 30.0)) / 2.0 for name in ("horizontal_fov", "vertical_fov"))
     radius, angle = np.sqrt(random.random_sample(count)), random.random_sample(count) * (2.0 * math.pi)
     azimuth, altitude = radius * np.cos(angle) * wide, radius * np.sin(angle) * high
