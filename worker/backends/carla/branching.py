@@ -145,6 +145,14 @@ def _report(backend: CarlaBackend, episode: Episode, state: State, account: Acco
     keys: List[str] = [role.key for role in state.roles]
     found, extra = aligned(episode.watch.now(), [member.key for member in episode.cast], keys)
     account.missing = int(np.count_nonzero(state.now.alive & ~found.alive))
-    account.extra = extra + int(np.count_nonzero(found.alive & ~state.now.alive))
+    account.extra = extra + int(np.count_nonzero(found.alive & ~state.now.alive)) + _strangers(episode)
     lamps = lamps_off(episode.watch.lamps.read(), state.lamps, DT)
     return report(account, residuals(found, state.now), lamps, keys, seconds)
+
+
+def _strangers(episode: Episode) -> int:
+    """How many vehicles and walkers are in the world that are not of the episode."""
+    ours = {member.actor.id for member in episode.cast}
+    with asking("looking who is there"):
+        there = episode.link.world.get_actors()
+    return sum(actor.id not in ours for kind in ("vehicle.*", "walker.*") for actor in there.filter(kind))
