@@ -81,7 +81,11 @@ class Motion:
         solid = [actor for actor in movers if actor.solid]
         for actor in solid:
             self.grid.put(actor)
-        self._world.contacts = [contact for found in self.grid.touching(solid) for contact in part(found)]
+        self._world.contacts = []
+        for found in self.grid.touching(solid):
+            self._world.contacts += part(found)
+            self.grid.put(found.a)
+            self.grid.put(found.b)
 
 
 def _drive(actor: Actor, steps: int, town: Town) -> bool:
