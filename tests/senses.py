@@ -21,10 +21,12 @@ TAGS = {"vehicle": b"\x0e", "walker": b"\x0c", "static": b"\x14"}
 
 
 class HandMade(Town):
-    """A town without a map: a place belongs to the road with the nearest sample."""
+    """A town without a map: a place belongs to the road with the nearest sample, of those that are not ``covered``."""
+
+    covered: Tuple[int, ...] = ()
 
     def corridor(self, x: float, y: float) -> int:
-        away = [float(np.hypot(road.x - x, road.y - y).min()) for road in self.roads]
+        away = [np.inf if k in self.covered else float(np.hypot(road.x - x, road.y - y).min()) for k, road in enumerate(self.roads)]
         return away.index(min(away))
 
     def height(self, x: float, y: float) -> float:
@@ -32,15 +34,18 @@ class HandMade(Town):
         return float(road.z[np.hypot(road.x - x, road.y - y).argmin()])
 
 
-def town_of(*corridors: roads.Road, lights: Tuple[LightPlace, ...] = ()) -> Town:
+def town_of(*corridors: roads.Road, lights: Tuple[LightPlace, ...] = (), covered: Tuple[int, ...] = ()) -> Town:
     """A town of these corridors."""
     nothing: Any = None
-    return HandMade("Town07", corridors, "", (), lights, (), nothing)
+    town = HandMade("Town07", corridors, "", (), lights, (), nothing)
+    object.__setattr__(town, "covered", covered)
+    return town
 
 
-def straight_road(length: float = 400.0) -> roads.Road:
-    """A rural road that goes straight along x at y = 0 and z = 0, from x = 0 on."""
-    points = np.array([[x, 0.0, 0.0] for x in np.arange(0.0, length, 2.0)])
+def straight_road(length: float = 400.0, x: float = 0.0, y: float = 0.0, yaw: float = 0.0) -> roads.Road:
+    """A rural road that goes straight from a place on, at z = 0; yaw in degrees."""
+    along, turn = np.arange(0.0, length, 2.0), np.radians(yaw)
+    points = np.column_stack([x + along * np.cos(turn), y + along * np.sin(turn), np.zeros(len(along))])
     return roads.build(routes.Route(1, "Town07", points, (), routes.Weather()), 0)
 
 

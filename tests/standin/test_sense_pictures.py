@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from senses import add, car, picture, sensor, told, town_of, world_of
+from senses import add, car, picture, sensor, straight_road, told, town_of, world_of
 
 from worker import routes
 from worker.rig import RIGS, Camera
 from worker.standin.actors import Lamp, Pose
 from worker.standin.sense import INDEX, readings, signs
+from worker.standin.sense.mount import mount_of
 from worker.standin.sense.pictures import weather_of
 from worker.standin.town import LightPlace
 from worker.standin.world import CLEAR, World
@@ -204,3 +205,21 @@ def test_a_painter_keeps_no_more_views_than_a_rig_may_need():
         painter.render(there, Camera("", 0.0, 0.0, 1.5 + 0.01 * step, width=32, height=16))
     assert len(painter._views) == MOST_VIEWS
     assert (painter.render(there, Camera("", 0.0, 0.0, 1.0, width=32, height=16)) == first).all()
+
+
+def test_what_crosses_the_road_changes_no_picture():
+    own, other = straight_road(), straight_road(yaw=90.0, x=100.0, y=-200.0)
+    alone, both = world_of(own), world_of(own, other)
+    for x in (90.0, 99.5, 100.0, 101.0, 110.0):
+        views = [sensor(world, "camera.rgb", car(world, x, yaw=4.0), image_size_x=64, image_size_y=48) for world in (alone, both)]
+        one, two = (picture(view, world)[0] for view, world in zip(views, (alone, both)))
+        assert (one == two).all()
+    turned = sensor(both, "camera.rgb", car(both, 100.0, yaw=80.0))
+    assert mount_of(turned, both).road is other
+
+
+def test_a_corridor_that_others_cover_is_not_seen():
+    own, covered = straight_road(), straight_road(y=1.0)
+    world = world_of()
+    world.town = town_of(own, covered, covered=(1,))
+    assert mount_of(sensor(world, "camera.rgb", car(world, 100.0, 1.0)), world).road is own

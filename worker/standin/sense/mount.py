@@ -8,11 +8,12 @@ the true poses.
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple, Tuple
 
 from ...world.road import Road
 from ..actors import Actor, Pose, Vehicle, Walker
 from ..world import World
+from .corridors import road_at
 
 BESIDE = 1.0  # metres round a carrier's box within which a sensor sits on it, and does not see it
 _SUNK = 0.2  # metres: a vehicle that stands no farther from the ground stands on it
@@ -28,7 +29,7 @@ class Mount(NamedTuple):
     place: Tuple[float, float, float]
     turn: Tuple[float, float, float]  # pitch, yaw, roll in the frame
     unseen: int  # id of the actor that carries the sensor and is not seen by it, 0 none
-    road: Road  # the nearest corridor
+    road: Road  # the corridor that it is on
 
 
 def mount_of(sensor: Actor, world: World) -> Mount:
@@ -47,20 +48,15 @@ def mount_of(sensor: Actor, world: World) -> Mount:
         (local.x, local.y, max(_LOWEST, local.z + round(lift, 2))),
         (local.pitch, local.yaw, local.roll),
         carrier.id if _sits_on(local, carrier) else 0,
-        _road(world, frame),
+        road_at(world.town, frame.x, frame.y, math.radians(frame.yaw)),
     )
 
 
 def _free(pose: Pose, world: World) -> Mount:
     """Of a sensor that nothing carries, or nothing that stands upright."""
     height = max(_LOWEST, pose.z - world.town.height(pose.x, pose.y))
-    return Mount(pose.x, pose.y, math.radians(pose.yaw), (0.0, 0.0, height), (pose.pitch, 0.0, pose.roll), 0, _road(world, pose))
-
-
-def _road(world: World, pose: Pose) -> Road:
-    roads: Any = world.town.roads
-    road: Road = roads[world.town.corridor(pose.x, pose.y)]
-    return road
+    road = world.town.roads[world.town.corridor(pose.x, pose.y)]
+    return Mount(pose.x, pose.y, math.radians(pose.yaw), (0.0, 0.0, height), (pose.pitch, 0.0, pose.roll), 0, road)
 
 
 def _sits_on(local: Pose, carrier: Actor) -> bool:
