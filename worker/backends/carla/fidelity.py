@@ -65,10 +65,9 @@ class Account:
 def report(account: Account, off: Residuals, lamps: int, names: Sequence[str], seconds: float) -> Dict[str, Any]:
     """``info["fidelity"]``: texts and plain numbers. ``lamps`` are the traffic lights that differ, ``names`` the keys of the cast."""
     whole = not (account.missing or account.extra or lamps)
-    if whole and account.same and account.diverged_at < 0 and not account.corrected:
-        verdict = EXACT
-    else:
-        verdict = GOOD if whole and not off.over().any() else DEGRADED
+    good = whole and not off.over().any()
+    same = account.same and account.diverged_at < 0 and not account.corrected
+    verdict = (EXACT if same else GOOD) if good else DEGRADED
     shares = _shares(off)
     worst = 1 + int(np.argmax(shares[1:])) if len(shares) > 1 else 0
     return {

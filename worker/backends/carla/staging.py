@@ -18,7 +18,7 @@ from .drafting import Draft, Wanted
 from .episode import Episode, Member
 from .link import Link, Progress, asking
 from .sensors import Sensors
-from .traffic import Manners, introduce, open_to
+from .traffic import Manners, introduce, lifted, open_to
 
 WARM_UP = 10  # ticks that everybody has to settle on the springs, and the traffic to pull off
 _GROUND = 200  # ticks that the ground of a large map may take to load
@@ -59,8 +59,10 @@ class Carrier:
         link = self._link
         at_hand = self._loads == link.loads and self.there
         if not at_hand or self._ego.get_location().distance(transform.location) > _NEAR:
-            self.ready(wanted._replace(transform=transform))
+            self.ready(wanted._replace(transform=lifted(link.carla, transform)))
             self.place(transform)
+        else:  # it may still be held by a beginning that failed
+            link.batch([link.carla.command.SetSimulatePhysics(self._ego, True)], "letting go of the ego")
         return self.sensors
 
     @property
