@@ -1,4 +1,7 @@
-"""Real stand-in servers for tests: laid out in a folder like CARLA's and started from it, on free ports, as processes of their own."""
+"""Real stand-in servers for tests: laid out in a folder like CARLA's and started from it, on free ports, as processes of their own.
+
+They die with the test's process.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from worker.child import tied
 from worker.standin.install import BINARY, install
 
 
@@ -37,7 +41,7 @@ class StandIn:
         self.root = root
         install(root, dialect() or "0.9.16", [f"--dialect={dialect() or '0.9.16'}", *words])
         command = [str(root / BINARY), "CarlaUE4", "-carla-rpc-port=0", *flags]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(tied(command), stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
         self.lines = []
         self.port = 0
         self._ready = threading.Event()
