@@ -44,5 +44,6 @@ class ExternalServer(Server):
 
     def close(self) -> None:
         """Let others have it."""
+        self._ports.close()
         if self._lock is not None:
             self._lock.close()

@@ -173,6 +173,7 @@ class OwnedServer(Server):
         self._finder.release()
         if self._child is not None:
             self._child.end()
+        self._ports.close()
         self._record.close()
         self._log.close()
 

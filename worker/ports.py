@@ -1,7 +1,9 @@
 """Blocks of ports for CARLA servers: locked against other workers, proven free by binding, outside the range of outgoing connections.
 
 A server takes three ports in a row (RPC, streaming, secondary); its client's traffic manager takes a fourth. A block that was in use
-rests for a minute, so that nobody meets the connections of the server before. Times are seconds of ``time.monotonic``.
+rests for a minute, so that nobody meets the connections of the server before. The server binds seconds after the proof; until then a
+lock file keeps this user's workers away, and a name in the kernel, of the same network as the ports, everybody else's.
+Times are seconds of ``time.monotonic``.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ class Ports:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock: Lock | None = None
+        self._name: socket.socket | None = None
         self._last: Block | None = None
         self.block: Block | None = None
 
@@ -55,20 +58,31 @@ class Ports:
             lock = take(self._folder / f"ports-{block.rpc}.lock")
             if lock is None:
                 continue
-            if block != self._last and not _resting(lock, now) and free(block):
+            name = _name(block) if block != self._last and not _resting(lock, now) else None
+            if name is not None and free(block):
                 lock.write(json.dumps({"held_by": os.getpid()}))
-                self._lock, self.block = lock, block
+                self._lock, self._name, self.block = lock, name, block
                 return block
+            if name is not None:
+                name.close()
             lock.close()
         raise FarmError(f"no block of ports is free: {tried} were tried, all are locked by other workers, resting, or in use by others")
 
     def release(self, now: float) -> None:
         """Give the block back; it rests from now on. Calling it again does nothing."""
-        if self._lock is None:
+        if self._lock is None or self._name is None:
             return
         self._lock.write(_rest(now))
         self._lock.close()
-        self._last, self._lock, self.block = self.block, None, None
+        self._name.close()
+        self._last, self._lock, self._name, self.block = self.block, None, None, None
+
+    def close(self) -> None:
+        """Leave: whoever finds the block lets it rest."""
+        if self._lock is not None and self._name is not None:
+            self._lock.close()
+            self._name.close()
+            self._lock = self._name = None
 
 
 def ephemeral() -> Tuple[int, int]:
@@ -96,6 +110,17 @@ def free(block: Block) -> bool:
             except OSError:
                 return False
     return True
+
+
+def _name(block: Block) -> socket.socket | None:
+    """The block's name among the kernel's abstract sockets, or None while anybody on this network has it. It goes with its holder."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        name.bind(f"\0b2d-ports-{block.rpc}")
+    except OSError:
+        name.close()
+        return None
+    return name
 
 
 def _in_turn(blocks: List[Block], last: Block | None) -> Iterator[Block]:

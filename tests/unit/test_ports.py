@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -20,10 +21,26 @@ def folder(tmp_path):
 
 
 @pytest.fixture
+def user(folder):
+    """A factory of users of ports, which are given back at the end."""
+    users = []
+
+    def another(place=folder):
+        users.append(Ports(place))
+        return users[-1]
+
+    yield another
+    for one in users:
+        one.close()
+        one.close()
+
+
+@pytest.fixture
 def few(monkeypatch):
-    """Three blocks in all."""
+    """Three blocks in all, of which no other worker on this machine knows."""
     monkeypatch.setattr(ports, "candidates", lambda outgoing: [Block(20000), Block(20050), Block(20100)])
     monkeypatch.setattr(ports, "free", lambda block: True)
+    monkeypatch.setattr(ports, "_name", lambda block: socket.socket())
 
 
 def test_a_block_is_four_ports_that_no_outgoing_connection_takes():
@@ -39,8 +56,8 @@ def test_a_wide_range_of_outgoing_connections_leaves_what_is_below_it():
     assert candidates((1024, 65535)) == []
 
 
-def test_a_block_rests_after_use_and_is_never_the_same_twice(folder, few):
-    mine = Ports(folder)
+def test_a_block_rests_after_use_and_is_never_the_same_twice(folder, user, few):
+    mine = user()
     assert mine.take(1000.0) == Block(20000)
     assert mine.take(1001.0) == Block(20050)
     assert mine.take(1002.0) == Block(20100)
@@ -50,37 +67,44 @@ def test_a_block_rests_after_use_and_is_never_the_same_twice(folder, few):
     assert mine.take(1001.0 + QUARANTINE) == Block(20000)
 
 
-def test_a_block_of_another_worker_is_not_taken(folder, few):
-    one, other = Ports(folder), Ports(folder)
+def test_a_block_of_another_worker_is_not_taken(folder, user, few):
+    one, other = user(), user()
     assert (one.take(0.0), other.take(0.0)) == (Block(20000), Block(20050))
     one.release(1.0)
     one.release(1.0)
     assert other.take(2.0) == Block(20100)
 
 
-def test_the_block_of_a_killed_worker_begins_to_rest_where_it_is_found(folder, few):
+def test_the_block_of_a_killed_worker_begins_to_rest_where_it_is_found(folder, user, few):
     (folder / "ports-20000.lock").write_text(json.dumps({"held_by": 1}))
-    mine = Ports(folder)
+    mine = user()
     assert mine.take(1000.0) == Block(20050)
     mine.release(1000.0)
-    assert Ports(folder).take(1000.0 + QUARANTINE) == Block(20000)
+    assert user().take(1000.0 + QUARANTINE) == Block(20000)
 
 
 @pytest.mark.parametrize("words", ["", "nonsense", "[]", json.dumps({"free_since": 5000.0})])
-def test_a_lock_file_of_before_the_machines_start_keeps_nobody_away(folder, few, words):
+def test_a_lock_file_of_before_the_machines_start_keeps_nobody_away(folder, user, few, words):
     (folder / "ports-20000.lock").write_text(words)
-    assert Ports(folder).take(1000.0) == Block(20000)
+    assert user().take(1000.0) == Block(20000)
 
 
 @pytest.mark.parametrize("offset", [0, 1, 2, ports.TM_OFFSET])
 def test_every_port_of_a_block_is_tried(offset):
-    import socket
-
     block = next(block for block in candidates(ports.ephemeral()) if ports.free(block))
     with socket.socket() as other:
         other.bind(("127.0.0.1", block.rpc + offset))
         assert not ports.free(block)
     assert ports.free(block)
+
+
+def test_a_block_of_a_worker_with_another_run_folder_is_not_taken(user, tmp_path):
+    mine, theirs = user(), user(run_folder(str(tmp_path / "theirs")))
+    assert mine.take(0.0) != theirs.take(0.0)
+    freed = mine.block
+    mine.release(1.0)
+    assert theirs.take(2.0) == freed or theirs.block.rpc > freed.rpc  # free for them at once, if nobody else has taken it
+    theirs.release(3.0)
 
 
 _TAKER = """
