@@ -72,7 +72,8 @@ def run(plan: Plan, say: Say) -> Dict[str, Any]:
     routes = plan.route or pick(plan.stage.routes, plan.sample)
     with plan.stage.farm(plan.workers, say, sensors="state") as endpoint, Client(endpoint) as client:
         told = _measure(plan, client, routes, say)
-    _write(plan, told, say)
+    say("\n" + records.page(told))
+    say(f"wrote fidelity.md, fidelity.json and fidelity.png to {plan.out}")
     if not any(route["tiers"] for route in told["routes"]):
         first = told["routes"][0]
         raise RequestError(f"nothing could be measured; the first route: {first['error'] or first['errors']}")
@@ -86,8 +87,13 @@ def _measure(plan: Plan, client: Client, routes: Sequence[int | None], say: Say)
             env.tier_of(tier)  # refuses what is not offered before anything is driven
         say(f"{len(routes)} routes, tiers {', '.join(tiers)}, {plan.workers} branches each; branch point after {plan.prefix} ticks")
         with tqdm(total=len(routes) * (2 + 2 * len(tiers)), unit="run", disable=None) as bar:
-            found = [_Route(plan, client, env, bar).measure(route, tiers) for route in routes]
-        return records.told(found, plan.ticks, tiers, {"seed": plan.seed, "prefix": plan.prefix, **_installation(env)})
+            found: List[Record] = []
+            for route in routes:
+                found.append(_Route(plan, client, env, bar).measure(route, tiers))
+                told = records.told(found, plan.ticks, tiers, {"seed": plan.seed, "prefix": plan.prefix, **_installation(env)})
+                _write(plan, told)  # after each route: who stops early keeps what there is
+                bar.write("  " + records.line(told["routes"][-1]))
+        return told
 
 
 class _Route:
@@ -214,10 +220,7 @@ def _installation(env: CarlaEnv) -> Dict[str, Any]:
     return {"installation": {name: value for name, value in env.description.items() if name not in left_out}}
 
 
-def _write(plan: Plan, told: Dict[str, Any], say: Say) -> None:
-    numbers, page, picture = (plan.out / f"fidelity.{kind}" for kind in ("json", "md", "png"))
-    numbers.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    page.write_text(records.page(told), encoding="utf-8")
-    chart(told, picture)
-    say("\n" + records.page(told))
-    say(f"wrote {numbers}, {page} and {picture}")
+def _write(plan: Plan, told: Dict[str, Any]) -> None:
+    (plan.out / "fidelity.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    (plan.out / "fidelity.md").write_text(records.page(told), encoding="utf-8")
+    chart(told, plan.out / "fidelity.png")

@@ -220,6 +220,11 @@ def _restore_row(tier: str, one: Mapping[str, Any]) -> List[str]:
 _RESTORE_NUMBERS = ("ticks", "seconds", "noise", "signal", "ratio")
 
 
+def line(route: Mapping[str, Any]) -> str:
+    """One of ``told``'s routes in a line."""
+    return " ".join(filter(None, _route_row(route)))
+
+
 def _route_row(one: Mapping[str, Any]) -> List[str]:
     parts = [f"{tier}: " + ", ".join(_tally(run["measured"])) for tier, run in one["tiers"].items()]
     parts += [f"{tier}: {error}" for tier, error in one["errors"].items()]
