@@ -46,11 +46,11 @@ class Host:
         self._jobs = Jobs(backend, handover.message_bytes)
         self._progress = page.read()
         self._outbox: Deque[List[Any]] = deque()
-        self._worn = False  # told to leave where the lease ends, to make room for a fresh server
+        self._worn = self._over = False  # told to leave where the lease ends, to make room for a fresh server; it has ended
         backend.progress = self._tell
 
-    def serve(self) -> None:
-        """Attach, then work until a signal comes."""
+    def serve(self) -> int:
+        """Attach, then work until a signal comes, or a lease ends after one; the process's exit code."""
         self._idle("idle", 0)
         self._send(self._attach())
         poller = zmq.Poller()
@@ -61,12 +61,14 @@ class Host:
             signals = self._wakeup.read() if self._wakeup.fd in events else []
             if signal.SIGTERM in signals:
                 log.info("host %s leaves", self._handover.identity)
-                return
+                return 0
             self._worn = self._worn or signal.SIGUSR1 in signals
             if self._outbox:
                 self._flush()
             elif self._socket in events:
                 self._receive()
+            if self._over:
+                return EXIT_WORN
 
     def _receive(self) -> None:
         frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
@@ -144,7 +146,8 @@ class Host:
         if self._ledger.revoke(header):
             self._release()
             if self._worn:  # before the broker knows that the worker is free: nobody loses anything
-                raise SystemExit(EXIT_WORN)
+                self._over = True
+                return
         self._send(Message(Header(Kind.RELEASED, lease=header.lease, epoch=header.epoch)))
 
     def _release(self) -> None:
@@ -229,14 +232,22 @@ def main() -> None:
     backend = _open(handover, page)  # until it is open, TERM ends the process as it ends any
     wakeup = Wakeup(signal.SIGTERM, signal.SIGUSR1)
     try:
+        code = _serve(handover, backend, page, wakeup)
+        if code:  # the server is to be ended anyway, and may no longer answer: nothing is said to it
+            logging.shutdown()
+            os._exit(code)
+    finally:
+        backend.close()
+
+
+def _serve(handover: Handover, backend: Backend, page: Page, wakeup: Wakeup) -> int:
+    try:
         with zmq.Context() as context, connect(context, handover.endpoint, handover.identity, handover.message_bytes) as socket:
-            Host(handover, backend, page, socket, wakeup).serve()
+            return Host(handover, backend, page, socket, wakeup).serve()
     except SimulatorLost as error:
         log.error("host %s gives its simulator up: %s", handover.identity, error)
         page.write(page.read()._replace(doing=str(error)))
-        raise SystemExit(EXIT_SIMULATOR) from None
-    finally:
-        backend.close()
+        return EXIT_SIMULATOR
 
 
 def _open(handover: Handover, page: Page) -> Backend:
