@@ -56,8 +56,8 @@ def test_no_two_at_one_place(world, spawn):
 
 def test_transform_comes_back_and_velocity_is_kept(world, spawn):
     car = spawn("vehicle.audi.tt")
-    car.set_target_velocity(carla.Vector3D(5.0, 0.0, 0.0))
     place = world.get_map().get_spawn_points()[4]
+    car.set_target_velocity(5.0 * place.get_forward_vector())
     car.set_transform(place)
     world.tick()
     assert car.get_location().distance(place.location) < 0.6
