@@ -33,8 +33,6 @@ def _serve(pipe, spec, options):
             pipe.send((None, getattr(backend, name)(*arguments), told))
         except Exception as error:  # noqa: BLE001 (it travels)
             pipe.send((error, None, told))
-        if name == "close":
-            break
     pipe.close()
     sys.stderr.flush()
     os._exit(0)  # the wheel may abort as its process ends in the ordinary way
@@ -57,7 +55,7 @@ class FarBackend:
             raise AttributeError(name)
 
         def call(*arguments):
-            self._pipe.send((name, arguments))
+            self._pipe.send((name, [bytes(each) if isinstance(each, memoryview) else each for each in arguments]))
             return self._answer()
 
         return call
@@ -75,8 +73,8 @@ class FarBackend:
         if self._process.is_alive():
             with contextlib.suppress(EOFError, BrokenPipeError):
                 self.close()
+        self._pipe.close()
         self._process.join(10.0)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        self._pipe.close()

@@ -1,24 +1,90 @@
-"""The backends that must keep the contract, each with its options, and one of each opened for all tests."""
+"""The backends that must keep the contract, each with its options, and one of each opened for all tests.
+
+The carla backend drives stand-ins with the real wheel. Each of its backends has a process and a server of its own: two in one process
+crash the wheel, and two on one server would share a world.
+"""
+
+import contextlib
+import socket
 
 import pytest
+from faraway import FarBackend
+from standins import StandIn, dialect
 
+from worker.backends.base import Backend
 from worker.backends.opening import open_backend
+
+Backend.register(FarBackend)  # it is one, at a distance
 
 BACKENDS = {
     "embedded-state": ("embedded", {"sensors": "state"}),
     "embedded-predecessor": ("embedded", {"sensors": "predecessor"}),
+    "carla-state": ("carla", {"sensors": "state", "rendering": False}),
+    "carla-predecessor": ("carla", {"sensors": "predecessor"}),
 }
 
 
+class Opener:
+    """Opens backends of one kind. ``kind`` is the spec and the options of one more, for whoever opens it elsewhere."""
+
+    def __init__(self, name, folder, stack):
+        self._spec, self._options = BACKENDS[name]
+        self._folder, self._stack = folder, stack
+        self._spare = None
+
+    def open(self):
+        """Another backend."""
+        return self._open(self._another())
+
+    def open_spare(self):
+        """The one more, here: not while it is open elsewhere."""
+        return self._open(self.kind[1])
+
+    @property
+    def kind(self):
+        if self._spare is None:
+            self._spare = self._another()
+        return self._spec, self._spare
+
+    def _open(self, options):
+        if self._spec != "carla":
+            return open_backend(self._spec, options)
+        backend = FarBackend(self._spec, options)
+        self._stack.callback(backend.leave)
+        return backend
+
+    def _another(self):
+        if self._spec != "carla":
+            return self._options
+        flags = ("-nosound",) if self._options.get("rendering", True) else ("-nosound", "-nullrhi")
+        server = StandIn(self._folder.mktemp("carla"), flags=flags)
+        self._stack.enter_context(contextlib.closing(server))
+        return {**self._options, "carla_port": server.port, "tm_port": _free_port()}
+
+
+def _free_port():
+    with contextlib.closing(socket.socket()) as asked:
+        asked.bind(("127.0.0.1", 0))
+        return asked.getsockname()[1]
+
+
 @pytest.fixture(scope="session", params=BACKENDS)
-def kind(request):
-    """The spec of a backend and its options."""
-    return BACKENDS[request.param]
+def opener(request, tmp_path_factory):
+    if request.param.startswith("carla") and dialect() is None:
+        pytest.skip("no carla wheel for this Python")
+    with contextlib.ExitStack() as stack:
+        yield Opener(request.param, tmp_path_factory, stack)
 
 
 @pytest.fixture(scope="session")
-def opened(kind):
-    backend = open_backend(*kind)
+def kind(opener):
+    """The spec of a backend and its options."""
+    return opener.kind
+
+
+@pytest.fixture(scope="session")
+def opened(opener):
+    backend = opener.open()
     yield backend
     backend.close()
 
@@ -32,8 +98,8 @@ def backend(opened):
 
 
 @pytest.fixture(scope="session")
-def second(kind):
+def second(opener):
     """Another backend of the same kind, which never saw the first one's episodes."""
-    backend = open_backend(*kind)
+    backend = opener.open()
     yield backend
     backend.close()

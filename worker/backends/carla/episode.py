@@ -34,6 +34,7 @@ Control = Tuple[float, float, float]  # throttle, brake, steer, each a float32
 _PATIENCE = 0.05  # seconds that news of a collision are waited for, where one is likely
 _JOLT = 0.7  # m/s in one tick: more than tyres can do
 _NEVER_HIT = ("road", "sidewalk", "dirtdebris")  # words in the type of what the ego may drive over
+_SEAM = 0.3  # metres: on the line between two lanes one is as far from both as they are wide
 _LOOKS = {"vehicle": ActorKind.CAR, "walker": ActorKind.WALKER}
 
 
@@ -203,7 +204,8 @@ class Episode:
         if self.play.near_junction(ego) and abs(ego.d) < 30.0:
             return False
         location = self.link.carla.Location(x=ego.x, y=ego.y, z=ego.z)
-        return self.link.map.get_waypoint(location, project_to_road=False, lane_type=self.link.carla.LaneType.Any) is None
+        lane = self.link.map.get_waypoint(location, project_to_road=True, lane_type=self.link.carla.LaneType.Any)
+        return lane is None or lane.transform.location.distance(location) > 0.5 * lane.lane_width + _SEAM
 
     def _numbers(self) -> List[Any]:
         """What a digest tells besides the actors and the lights, rounded as coarsely as those are."""
