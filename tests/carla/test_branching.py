@@ -206,6 +206,24 @@ def test_hybrid_corrects_who_is_off_and_replay_only_says_so(here, there):
     assert read(there.snapshot().data).origin == (("hybrid", 60),)
 
 
+def test_where_another_cast_found_room_replay_says_so_and_hybrid_transfers(here, there):
+    moment, taken = under_way(here)
+    row = max(row for row, role in enumerate(read(taken.data).roles) if role.autopilot)
+
+    def rename(tree):
+        tree["actors"]["keys"][row] = "traffic/9999"
+
+    data = changed(taken, rename)
+    back = there.restore(data, "replay")
+    fidelity = back.info["fidelity"]
+    assert (fidelity["missing"], fidelity["extra"], fidelity["verdict"]) == (1, 1, "degraded"), fidelity
+    assert back.tick == 60 and back.info["cumulative_reward"] == moment.info["cumulative_reward"]
+    assert there.step(np.array([0.3, 0.0, 0.0], np.float32)).tick == 61
+    fidelity = there.restore(data, "hybrid").info["fidelity"]
+    assert (fidelity["missing"], fidelity["extra"], fidelity["verdict"], fidelity["tier"]) == (0, 0, "good", "hybrid"), fidelity
+    assert read(there.snapshot().data).roles[row].key == "traffic/9999"
+
+
 def test_who_is_gone_in_the_snapshot_is_gone_afterwards(here, there):
     _, taken = under_way(here)
     row = max(row for row, role in enumerate(read(taken.data).roles) if role.autopilot)

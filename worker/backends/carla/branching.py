@@ -85,6 +85,9 @@ def restore(backend: CarlaBackend, data: bytes, tier: str) -> Outcome:
         episode = transfer(backend, state, account)
     else:
         episode = replay(backend, state, account, snap=tier == HYBRID)
+        if tier == HYBRID and not _comparable(episode, state):
+            account.corrected = len(state.roles)
+            episode = transfer(backend, state, account)
     if not there:
         _check_loaded(backend, state)
     _become(episode, state, account)
@@ -134,11 +137,24 @@ def _become(episode: Episode, state: State, account: Account) -> None:
     lived = account.tier != TRANSFER and not account.corrected and account.diverged_at < 0
     account.same = lived and episode.digest() == state.digest
     if not account.same:
-        episode.load(state.episode)
+        _load(episode, state)
         episode.log = [(throttle, brake, steer) for throttle, brake, steer in state.log.tolist()]
         episode.watch.digests = list(state.digests)
         episode.origin = [*state.origin, (account.tier, state.tick)]
+
+
+def _load(episode: Episode, state: State) -> None:
+    if [member.key for member in episode.cast] == [role.key for role in state.roles]:
+        episode.load(state.episode)
         episode.resume(episode.link.frame(), state.episode["s"])
+    else:  # somebody found no room in the replay: the scenario goes on as it is, with the snapshot's task
+        episode.task.load(state.episode["task"])
+        episode.play.tick = state.tick
+
+
+def _comparable(episode: Episode, state: State) -> bool:
+    """Whether a replay has led to the snapshot's tick with its cast, so that single actors can be corrected."""
+    return episode.tick == state.tick and [member.key for member in episode.cast] == [role.key for role in state.roles]
 
 
 def _report(backend: CarlaBackend, episode: Episode, state: State, account: Account, seconds: float) -> Dict[str, Any]:

@@ -26,6 +26,8 @@ SCHEMA = "carla-snapshot/1"
 KINDS = ("vehicle", "walker", "prop")
 CAPABILITIES = {
     "vehicles": "approx",  # engine, wheel spin and suspension can be neither read nor set
+    "physics_control": "exact",  # the blueprints' own: nobody changes it
+    "doors": "missing",  # can be opened and closed, but not read
     "walkers": "approx",
     "walker_ai": "missing",  # not used: walkers are moved by the scenario
     "traffic_lights_state": "exact",
