@@ -29,6 +29,7 @@ STRETCH = 1.2  # how much wider or narrower than made up a lane may be
 SAME_WAY = 0.96  # cosine of the angle between them
 APART = 2.6  # metres between the middles of two lanes that can both be there
 STOREY = 3.0  # metres: what is that far above is on a bridge
+ROOM = 30.0  # metres: of a turning place
 RIM = 15.0  # metres before the start and beyond the goal that count as the route
 SHORTEST = 12.0  # metres of a remainder
 SHORTEST_COVER = 40.0  # metres of a lane shared on the way: routes that only meet and part again keep their own
@@ -308,9 +309,10 @@ def _cut_margins(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], ord
 
 
 def _free(steps: Any, taken: Any) -> float:
-    """How many metres of a margin are free; ``steps`` are metres from the route's end."""
-    free = int(np.argmax(taken)) if taken.any() else len(steps)
-    return float(steps[free - 1]) if free else RIM
+    """How many metres of a margin are free, with room to turn round before an obstacle; ``steps`` are metres from the route's end."""
+    if not taken.any():
+        return float(steps[-1])
+    return max(float(steps[int(np.argmax(taken))]) - ROOM, RIM)
 
 
 def _margin_taken(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], order: Sequence[int], index: int, s: Any) -> Any:
