@@ -16,7 +16,7 @@ from .table import Lease, Table, Worker, log
 
 MISSED = 3.5  # heartbeats that a keeper may miss
 NUDGE_MOST = 32.0  # seconds between repeated WHO and REVOKE; they start at one and double
-LOG_TAIL = 4096  # characters of a host's log that an error carries
+LOG_TAIL = 4096  # characters of a host's and its server's log that an error carries
 
 
 class Workers:
@@ -99,7 +99,7 @@ class Workers:
         reason, tail = body.text("reason", 4000), body.text("log", 1 << 20)[-LOG_TAIL:]
         code = _code(body.whole("code", 0, 2**31, int(ErrorCode.WORKER_LOST)))
         log.info("host %s lost: %s", worker.host.decode("utf-8", "replace"), reason)
-        self._detach(worker, code, f"{reason}\nthe end of the host's log:\n{tail}" if tail else reason)
+        self._detach(worker, code, f"{reason}\nthe end of its log:\n{tail}" if tail else reason)
         self._name_host(worker, b"")
 
     def goodbye(self, sender: bytes, message: Message, now: float) -> None:

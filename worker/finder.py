@@ -32,7 +32,8 @@ class Finder:
         self._plan, self._starts = plan, starts
         self._inquiry: Inquiry | None = None
         self._survey: Survey | None = None
-        self._asked = self._retry = 0.0
+        self._asked = 0.0
+        self._retry = math.inf  # when to look again for a place; inf: nothing is waited for
         self._pids: Sequence[int] = ()
         self.gpu: Gpu | None = None
         self.why = self.seen = ""
@@ -46,7 +47,10 @@ class Finder:
         if plan.gpu == "none":
             return Drawing(adapter.rendering(plan.rendering, plan.cameras, False, "--gpu none was asked for"), plan.adapter, plan.quality)
         survey = self._fresh_survey(now)
-        return self._choose(survey, now) if survey is not None and now >= self._retry else None
+        if survey is None or now < self._retry < math.inf:
+            return None
+        self._retry, self.why = math.inf, ""
+        return self._choose(survey, now)
 
     def look(self, now: float, pids: Sequence[int]) -> None:
         """The server is up: see which GPU its processes use."""
@@ -70,15 +74,13 @@ class Finder:
 
     def wake(self) -> float:
         """When to call again, if nothing happens before."""
-        if self._inquiry is not None:
-            return self._inquiry.deadline
-        return self._retry if self.why else math.inf
+        return self._retry if self._inquiry is None else self._inquiry.deadline
 
     def release(self) -> None:
         """The server failed or is gone, and with it the place for its start."""
         self._starts.release()
         self._close_inquiry()
-        self._survey, self.why = None, ""
+        self._survey, self._retry, self.why = None, math.inf, ""
 
     def _fresh_survey(self, now: float) -> Survey | None:
         self.act(now)
@@ -104,7 +106,6 @@ class Finder:
             return None
         number = self.gpu.adapter if plan.adapter is None else plan.adapter
         log.info("the server goes to %s, -graphicsadapter=%d from %s", self.gpu.words, number, survey.numbering)
-        self.why = ""
         return Drawing(True, number, plan.quality)
 
     def _judge(self, place: adapter.Place) -> None:

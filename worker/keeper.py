@@ -30,6 +30,8 @@ from .hosting import Death, Hosting
 from .plan import Plan
 from .server import Server
 
+LAST_WORDS = 1950  # characters of each log that are quoted; the broker passes on 4096
+
 log = logging.getLogger("worker.keeper")
 
 
@@ -184,8 +186,8 @@ class Keeper:
         return reason, max(self._backoff.after(death.lived), self._server.failed(now, death.opened))
 
     def _last_words(self, death: Death) -> str:
-        theirs = self._server.tail()
-        return f"{death.tail}\n--- the CARLA server's log:\n{theirs}" if theirs else death.tail
+        theirs = self._server.tail()[-LAST_WORDS:]
+        return f"{death.tail[-LAST_WORDS:]}\n--- the CARLA server's log:\n{theirs}" if theirs else death.tail
 
     def _drain(self, now: float) -> None:
         """The first signal lets the running job finish; the second does not."""

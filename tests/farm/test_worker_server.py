@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import fakecarla
 import numpy as np
@@ -260,7 +264,7 @@ def test_a_second_signal_does_not_wait_for_the_server(owner):
 
 def test_a_worker_may_use_a_server_of_somebody_else(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("B2D_RUN_DIR", str(tmp_path / "run"))
-    with _server_of_somebody_else() as (server, port):
+    with _ServerOfSomebodyElse() as (server, port):
         options = ["--carla-host", "127.0.0.1", "--carla-port", str(port)]
         worker = bench("attached:Attached", *options).grant()
         info = reset(worker)
@@ -272,11 +276,8 @@ def test_a_worker_may_use_a_server_of_somebody_else(bench, tmp_path, monkeypatch
         assert server.poll() is None
 
 
-class _server_of_somebody_else:
+class _ServerOfSomebodyElse:
     def __enter__(self):
-        import subprocess
-        import sys
-
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -314,6 +315,17 @@ def test_without_a_gpu_a_server_may_draw_if_it_is_told_to(owner):
     assert info["rendering"] is True
 
 
+def test_a_keeper_with_nothing_to_do_sleeps(owner):
+    worker = owner("--sensors", "predecessor", "--rendering", "offscreen").grant()
+    progress(worker, lambda told: told["server"]["state"] == "up")
+    keeper = psutil.Process(worker.process.pid)
+    before = keeper.cpu_times()
+    for _ in range(20):  # two seconds
+        progress(worker, lambda told: True)
+    after = keeper.cpu_times()
+    assert after.user + after.system - before.user - before.system < 0.6
+
+
 def test_twenty_workers_start_at_once_without_a_clash(owner, tmp_path):
     workers = [owner() for _ in range(20)]
     for worker in workers:
@@ -321,3 +333,52 @@ def test_twenty_workers_start_at_once_without_a_clash(owner, tmp_path):
     records = [json.loads(path.read_text()) for path in (tmp_path / "run").glob("worker-*.lock")]
     assert len({record["pid"] for record in records}) == 20
     assert "Address already in use" not in "".join(path.read_text() for path in (tmp_path / "run").glob("carla-*.log"))
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Two GPUs; the server will be seen on the one of that number."""
+    folder = str(Path(__file__).parent.parent / "fakenvml")
+
+    def land(number):
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([folder, os.environ["PYTHONPATH"]]))
+        monkeypatch.setenv("FAKE_GPU_LANDS", str(number))
+
+    return land
+
+
+DRAWS = ("--sensors", "predecessor")
+
+
+def test_the_gpu_with_most_memory_is_taken_and_looked_up_afterwards(owner, gpus):
+    gpus(1)
+    worker = owner(*DRAWS).grant()
+    assert reset(worker)["rendering"] is True
+    told = progress(worker, lambda told: told["server"]["gpu_seen"])["server"]
+    assert (told["gpu"], told["gpu_seen"]) == ("GPU 1 (H100, 00000000:27:00.0)", "on GPU 1 (H100, 00000000:27:00.0)")
+    assert "-RenderOffScreen -quality-level=Epic -graphicsadapter=1" in server_log(worker)
+
+
+def test_a_server_on_another_gpu_than_the_pinned_one_is_a_wrong_configuration(owner, gpus):
+    gpus(1)
+    worker = owner(*DRAWS, "--gpu", "0", "--graphics-adapter", "1")
+    assert worker.process.wait(30) == 78
+    assert "--gpu 0: the server was sent to GPU 0 (H100, 00000000:17:00.0)" in worker.log.read_text()
+    assert "runs on GPU 1 (H100" in worker.log.read_text()
+
+
+def test_a_server_on_another_gpu_than_the_chosen_one_is_told(owner, gpus):
+    gpus(0)
+    worker = owner(*DRAWS).grant()
+    told = progress(worker, lambda told: told["server"].get("gpu_seen"))["server"]
+    assert "was sent to GPU 1" in told["gpu_seen"] and "runs on GPU 0" in told["gpu_seen"]
+    assert reset(worker)["rendering"] is True  # it goes on
+
+
+def test_nvml_that_stands_still_does_not_stop_the_heartbeats(owner, gpus, monkeypatch):
+    gpus(0)
+    monkeypatch.setenv("FAKE_NVML", "hangs")
+    worker = owner(*DRAWS)
+    for _ in range(5):
+        told = progress(worker, lambda told: told["doing"] == "asking NVML for the GPUs")
+        assert told["server"]["state"] == "none"
