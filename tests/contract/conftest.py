@@ -5,6 +5,7 @@ crash the wheel, and two on one server would share a world.
 """
 
 import contextlib
+import json
 import socket
 
 import pytest
@@ -20,8 +21,13 @@ BACKENDS = {
     "embedded-state": ("embedded", {"sensors": "state"}),
     "embedded-predecessor": ("embedded", {"sensors": "predecessor"}),
     "carla-state": ("carla", {"sensors": "state", "rendering": False}),
-    "carla-predecessor": ("carla", {"sensors": "predecessor"}),
+    "carla-pictures": ("carla", {"sensors": "small"}),
 }
+
+
+_EYES = (("a", 0), ("b", 90))
+SMALL = {"cameras": [{"key": key, "x": 1.2, "y": 0.0, "z": 1.8, "yaw": yaw, "width": 96, "height": 64} for key, yaw in _EYES]}
+"""A rig of two small cameras: what matters here is which picture comes when, not how much there is of it."""
 
 
 class Opener:
@@ -57,9 +63,12 @@ class Opener:
         if self._spec != "carla":
             return self._options
         flags = ("-nosound",) if self._options.get("rendering", True) else ("-nosound", "-nullrhi")
-        server = StandIn(self._folder.mktemp("carla"), flags=flags)
+        folder = self._folder.mktemp("carla")
+        server = StandIn(folder, flags=flags)
         self._stack.enter_context(contextlib.closing(server))
-        return {**self._options, "carla_port": server.port, "tm_port": _free_port()}
+        (folder / "small.json").write_text(json.dumps(SMALL))
+        sensors = self._options["sensors"].replace("small", str(folder / "small.json"))
+        return {**self._options, "sensors": sensors, "carla_port": server.port, "tm_port": _free_port()}
 
 
 def _free_port():

@@ -48,6 +48,7 @@ class World:
     elapsed: float = 0.0  # seconds
     delta: float = 0.05  # seconds, of the last tick
     weather: Tuple[float, ...] = CLEAR
+    weathered: float = 0.0  # seconds, when the weather was set: what blinks or falls begins then, so that equal episodes look equal
     settings: Settings = DEFAULTS
     rendering: bool = True  # cameras give pictures
     actors: Dict[int, Actor] = field(default_factory=dict)

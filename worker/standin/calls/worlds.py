@@ -102,6 +102,7 @@ def set_weather_parameters(sim: Simulator, value: Wire) -> None:
     if len(value) != len(sim.world.weather):
         raise Refusal(f"weather of {len(value)} numbers; wanted: {len(sim.world.weather)}")
     sim.world.weather = tuple(float(each) for each in value)
+    sim.world.weathered = sim.world.elapsed
 
 
 def get_imui_gravity(sim: Simulator) -> Wire:

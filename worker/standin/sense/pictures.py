@@ -71,7 +71,7 @@ def painted(sensor: Actor, world: World) -> Tuple[Camera, Any]:
         crowd.table(world, mount.x, mount.y, mount.unseen),
         signs.signals(mount.road, world),
         _Frame(mount.x, mount.y, mount.yaw),
-        round(world.elapsed / _TICK),
+        round((world.elapsed - world.weathered) / _TICK),
     )
     _painter(mount.road, weather_of(world.weather)).render(scene, camera, canvas)
     return camera, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGRA, dst=colors)
