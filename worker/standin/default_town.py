@@ -19,8 +19,8 @@ LEG, GAP = 60.0, 26.0  # metres before and behind a crossing, and across it
 
 @lru_cache(maxsize=64)  # a name has always the same routes, by which its town is known again
 def routes_for(name: str) -> Tuple[Route, ...]:
-    """Three streets: one goes straight over its crossing, one turns to the right, one to the left."""
-    return tuple(_street(name, number, turn) for number, turn in enumerate((0, 1, -1)))
+    """Three streets: one turns to the left at its crossing, one goes straight on, one turns to the right; so they keep apart."""
+    return tuple(_street(name, number, turn) for number, turn in enumerate((-1, 0, 1)))
 
 
 def _street(name: str, number: int, turn: int) -> Route:
