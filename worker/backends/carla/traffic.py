@@ -74,7 +74,7 @@ def open_to(manners: Manners, seed: int) -> None:
 def introduce(manners: Manners, key: str, actor: Any, seed: str) -> None:
     """How one of its vehicles drives, by chance of its own."""
     chance = random.Random(seed)
-    manners.tell("vehicle_percentage_speed_difference", round(chance.uniform(0.0, 25.0), 2), key=key, actor=actor)
+    manners.tell("vehicle_percentage_speed_difference", round(chance.uniform(25.0, 45.0), 2), key=key, actor=actor)
     manners.tell("update_vehicle_lights", True, key=key, actor=actor)
 
 
@@ -100,9 +100,17 @@ def _allowed(road: Road, s: float, d: float, way: float, wishes: Wishes) -> bool
     behind = max(24.0, 0.15 * road.speed_limit**2)  # whoever comes up from behind can brake for an ego that starts from rest
     if way > _STRAIGHT and abs(d) < 1.7 and (-behind < s < _FREE or wishes.clear[0] < s < wishes.clear[1]):
         return False
+    if way < -_STRAIGHT and _comes_through(road, s, wishes):
+        return False
     edges = road.lanes[0].offset - road.lanes[0].width, road.lanes[-1].offset + road.lanes[-1].width
     along = abs(way) > _STRAIGHT and edges[0] < d < edges[1]
     return (along or wishes.crossing) and not (abs(s) < 8.0 and abs(d) < 3.0)
+
+
+def _comes_through(road: Road, s: float, wishes: Wishes) -> bool:
+    """Whether somebody who comes towards the ego from there meets it in a junction where a scenario wants nobody else, or whose corner is
+    so close for them that the traffic manager swings over into the ego's lane."""
+    return any(s > junction.enter and (junction.turn == "left" or not wishes.crossing) for junction in road.junctions)
 
 
 def _apart(places: Any, free: Sequence[int], comes: Set[int], wanted: int, most: int) -> List[int]:
