@@ -75,6 +75,7 @@ def introduce(manners: Manners, key: str, actor: Any, seed: str) -> None:
     """How one of its vehicles drives, by chance of its own."""
     chance = random.Random(seed)
     manners.tell("vehicle_percentage_speed_difference", round(chance.uniform(25.0, 45.0), 2), key=key, actor=actor)
+    manners.tell("auto_lane_change", False, key=key, actor=actor)  # beside a scenario's obstacle it would block both lanes for ever
     manners.tell("update_vehicle_lights", True, key=key, actor=actor)
 
 
