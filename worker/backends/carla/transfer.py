@@ -13,7 +13,7 @@ import numpy as np
 from b2d_zmq.errors import SnapshotMismatch
 
 from . import orders
-from .capture import WEATHER, weather
+from .capture import WEATHER
 from .drafting import draft
 from .episode import Episode, Member
 from .fidelity import Account
@@ -85,7 +85,6 @@ def _hire(episode: Episode, told: Sequence[Any]) -> None:
 
 
 def _set_weather(link: Link, wanted: Any) -> None:
+    numbers = dict(zip(WEATHER, (float(number) for number in wanted)))
     with asking("setting the weather"):
-        if (weather(link.world) != wanted).any():
-            numbers = dict(zip(WEATHER, (float(number) for number in wanted)))
-            link.world.set_weather(link.carla.WeatherParameters(**numbers))
+        link.world.set_weather(link.carla.WeatherParameters(**numbers))
