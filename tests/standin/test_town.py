@@ -166,6 +166,25 @@ def test_a_junction_lets_crossing_traffic_through_and_round_the_corner(towns, ma
     assert len(towns[EMPTY].roads) == 3
 
 
+def test_a_route_that_changes_lanes_does_so_on_a_straight_road(bench2drive):
+    town = build("Town12", bench2drive)
+    assert not any(road.lane_changes for road in town.roads)
+    map_ = carla.Map("Town12", town.opendrive)
+    points = next(route for route in bench2drive if route.id == 17598).waypoints.tolist()
+    lanes = [map_.get_waypoint(place(point)).lane_id for point in points]
+    assert len(set(lanes)) == 3
+
+
+def test_traffic_of_one_way_finds_back_to_the_start_of_its_road(towns, maps):
+    waypoint = maps["Town06"].get_waypoint(place(towns["Town06"].spawn_points[0][:3]))
+    met, gone = set(), 0.0
+    while gone < 2000.0 and (waypoint.road_id, round(waypoint.s, -1)) not in met:
+        met.add((waypoint.road_id, round(waypoint.s, -1)))
+        waypoint, gone = waypoint.next(25.0)[0], gone + 25.0
+    assert gone < 2000.0
+    assert len({road for road, _ in met}) >= 3
+
+
 def test_no_lane_of_a_small_town_is_a_dead_end(maps):
     assert all(waypoint.next(5.0) for waypoint in maps[EMPTY].generate_waypoints(4.0))
 
@@ -196,7 +215,7 @@ def test_every_bench2drive_town_is_accepted_and_carries_its_routes(bench2drive):
         for route in (route for route in bench2drive if route.town == name):
             points = route.waypoints.tolist()
             waypoints = [map_.get_waypoint(place(point)) for point in points]
-            aside += [(route.id, index) for index, (w, point) in enumerate(zip(waypoints, points)) if off(w, point) > 0.55]
+            aside += [off(waypoint, point) for waypoint, point in zip(waypoints, points)]
             wrong_way += [
                 (route.id, index)
                 for index, (w, heading) in enumerate(zip(waypoints, headings(points)))
@@ -204,10 +223,10 @@ def test_every_bench2drive_town_is_accepted_and_carries_its_routes(bench2drive):
             ]
             lost += [(route.id, index) for index, (a, b) in enumerate(zip(points, points[1:])) if not follows(map_, a, b)]
     assert not wrong_way
-    # Waypoints in the middle of a change of lanes are no lane's; one route's third point lies where two ways part.
-    assert len(aside) <= 45
-    assert {route for route, _ in aside} <= {17563, 17569, 17598, 17635, 17655}
-    assert {route for route, _ in lost} <= {14862, 17563, 17598, 17655}
+    # Where routes share a road, one's lanes are as wide as the other's waypoints let them be, a hand's breadth off here and there.
+    assert max(aside) < 0.6
+    assert sum(each > 0.5 for each in aside) < 30
+    assert {route for route, _ in lost} <= {14862}  # its third waypoint lies where two ways part
 
 
 def test_questions_about_places_are_quick(bench2drive):

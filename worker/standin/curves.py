@@ -8,7 +8,7 @@ lane at a place on a route finds the route's own way and not one that branches o
 from __future__ import annotations
 
 import math
-from typing import Any, Tuple
+from typing import Any, List, Tuple
 
 import numpy as np
 
@@ -20,13 +20,18 @@ Place = Tuple[float, float, float, float]
 STEP = 0.5  # metres between samples
 TIGHTEST = 1.0 / 3.8  # 1/m: no car turns tighter
 ASIDE = 0.3  # metres towards the inside of a bend
-TURNING_RADIUS = 7.5  # metres
+TURNING_RADIUS, RETURN_RADIUS = 7.5, 30.0  # metres
 
 
 def measured(x: Any, y: Any, z: Any, yaw: Any) -> Curve:
     """A curve through points, with its length measured along them."""
     steps = np.sqrt(np.diff(x) ** 2 + np.diff(y) ** 2)
     return Curve(np.concatenate([[0.0], np.cumsum(steps)]), x, y, z, yaw)
+
+
+def shifted(curve: Curve, d: float) -> Curve:
+    """A curve d metres to the right of another; its length is the other's."""
+    return Curve(curve.s, curve.x - d * np.sin(curve.yaw), curve.y + d * np.cos(curve.yaw), curve.z, curve.yaw)
 
 
 def beside(corridor: Corridor, span: Span, first: float, last: float) -> Curve:
@@ -76,16 +81,36 @@ def turning_place(a: Place, b: Place) -> Curve:
     half = max(0.5, abs(math.cos(a[3]) * (b[1] - a[1]) - math.sin(a[3]) * (b[0] - a[0])) / 2.0)
     radius = max(TURNING_RADIUS, half)
     out = math.acos((half + radius) / (2.0 * radius))  # radians of the first and last arc
-    arcs = ((out, radius), (-math.pi - 2.0 * out, radius), (out, radius))
     x, y, yaw = [a[0]], [a[1]], [a[3]]
-    for turn, r in arcs:
-        count = max(2, round(abs(turn) * r / STEP))
-        for _ in range(count):
-            step = turn / count
-            chord = 2.0 * r * math.sin(abs(step) / 2.0)
-            middle = yaw[-1] + step / 2.0
-            x.append(x[-1] + chord * math.cos(middle))
-            y.append(y[-1] + chord * math.sin(middle))
-            yaw.append(yaw[-1] + step)
-    z = np.linspace(a[2], b[2], len(x))
-    return measured(np.array(x), np.array(y), z, np.array(yaw))
+    for turn in (out, -math.pi - 2.0 * out, out):
+        _arc(x, y, yaw, turn, radius)
+    return measured(np.array(x), np.array(y), np.linspace(a[2], b[2], len(x)), np.array(yaw))
+
+
+def way_back(corridor: Corridor, span: Span, side: float) -> Curve | None:
+    """From the end of a corridor round to its start, beside it: to the right (side 1) or left (-1). None where it bends too much."""
+    aside = 2.0 * RETURN_RADIUS * side
+    back = beside(corridor, (span[1], span[0]), aside, aside)
+    if float((1.0 - aside * corridor.road.curvature).min()) < 0.4:
+        return None
+    x, y, yaw = ([part] for part in (*corridor.place(span[1])[:2], corridor.place(span[1])[3]))
+    _arc(x, y, yaw, side * math.pi, RETURN_RADIUS)
+    first = len(x) - 1
+    turned = back.yaw + (yaw[-1] - float(back.yaw[0]))
+    x, y, yaw = [*x[:-1], *back.x.tolist()], [*y[:-1], *back.y.tolist()], [*yaw[:-1], *turned.tolist()]
+    last = len(x)
+    _arc(x, y, yaw, side * math.pi, RETURN_RADIUS)
+    z = [*[float(back.z[0])] * first, *back.z.tolist(), *[float(back.z[-1])] * (len(x) - last)]
+    return measured(np.array(x), np.array(y), np.array(z), np.array(yaw))
+
+
+def _arc(x: List[float], y: List[float], yaw: List[float], turn: float, radius: float) -> None:
+    """Go on along an arc; a positive turn is to the right."""
+    count = max(2, round(abs(turn) * radius / STEP))
+    step = turn / count
+    chord = 2.0 * radius * math.sin(abs(step) / 2.0)
+    for _ in range(count):
+        middle = yaw[-1] + step / 2.0
+        x.append(x[-1] + chord * math.cos(middle))
+        y.append(y[-1] + chord * math.sin(middle))
+        yaw.append(yaw[-1] + step)

@@ -1,7 +1,7 @@
 """The roads of a town's layout: pieces of corridors, the legs of crossing roads, and the ways through every node.
 
 Traffic can go on wherever a road meets a node: along the corridor, over into another one, across, and round the corner where a car can.
-Roads that lead nowhere end in a turning place, or, where traffic has one way only, in a stub behind a junction.
+Roads that lead nowhere end in a turning place; where traffic has one way only, a junction and a road that leads back to the start follow.
 Rule: every junction that this makes is linked on both sides, lane by lane.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from ..world.layout import Arm, junction_arms
 from ..world.road import Junction
 from .corridor import BROKEN, KINDS, NONE, SOLID, TOWN_KINDS, YELLOW_BROKEN, Corridor, Span
-from .curves import bend, beside, measured, turning_place
+from .curves import bend, beside, measured, shifted, turning_place, way_back
 from .network import APART, Layout, Link, Node, inside, near
 from .network import beside as placed_beside
 from .opendrive import END, JUNCTION, ROAD, START, Connection, Crossroads, Join, Piece, Section, Strip
@@ -27,7 +27,7 @@ KMH = 3.6
 LEG = 70.0  # metres of crossing road
 LEG_WALK = 2.0  # metres
 SHORTEST_LEG, SHORTEST_PIECE = 20.0, 2.0  # metres
-TURNING_SPEED = 20.0  # km/h
+TURNING_SPEED, RETURN_SPEED = 20.0, 50.0  # km/h
 STRAIGHT_ON, ABOUT = math.radians(35.0), math.radians(150.0)
 STUB = (20.0, 10.0)  # metres before the end of a road of one way: a junction, and behind it the stub
 
@@ -49,6 +49,7 @@ class Works:
         self.pieces: List[Piece] = []
         self.legs: List[Curve] = []
         self._last = 0
+        self._ends: Dict[Tuple[int, str], Port] = {}  # of corridors of one way
         layout.nodes += [node for index in layout.order for node in _stubs(layout, index)]
         self.crossings = [Crossing(node, Crossroads(self._id())) for node in layout.nodes]
         for index in layout.order:
@@ -57,6 +58,8 @@ class Works:
             for index, junction in crossing.node.junctions:
                 for arm in junction_arms(layout.corridors[index].road, junction):
                     self._leg(crossing, layout.corridors[index], junction, arm)
+        for index in layout.order:
+            self._way_back(layout.corridors[index])
         for crossing in list(self.crossings):
             self._connect(crossing)
 
@@ -93,7 +96,10 @@ class Works:
     def _attach(self, port: Port, crossing: Crossing | None) -> None:
         """Give a port to its node; one at a dead end gets a turning place, if there is room."""
         if crossing is None:
-            self._turn_round(port)
+            if port.entries and port.exits:
+                self._turn_round(port)
+            elif port.entries or port.exits:
+                self._ends[port.corridor, port.contact] = port
             return
         join(port, Join(JUNCTION, crossing.junction.id))
         crossing.ports.append(port)
@@ -108,6 +114,29 @@ class Works:
         self.crossings.append(crossing)
         for (entry, exit_), curve in zip(pairs, curves):
             self._way(crossing, (port, entry), (port, exit_), curve, TURNING_SPEED)
+
+    def _way_back(self, corridor: Corridor) -> None:
+        """Lead traffic of one way from the end of its road back to the start, on whichever side there is room."""
+        first, last = self._ends.get((corridor.index, START)), self._ends.get((corridor.index, END))
+        if first is None or last is None:
+            return
+        lanes = {mouth.lane for mouth in first.exits} & {mouth.lane for mouth in last.entries}
+        offsets = [corridor.lanes[id_].offset for id_ in lanes]
+        for side in (1.0, -1.0):
+            curve = way_back(corridor, (first.s, last.s), side)
+            if curve is None or not lanes:
+                continue
+            edges = [shifted(curve, d) for d in {min(offsets), 0.0, max(offsets)}]
+            if not any(self._taken(edge, corridor.index) for edge in edges):
+                strips = corridor.section(0.0, tuple(set(corridor.driving) - lanes)).strips
+                section = Section(0.0, tuple(strip for strip in strips if strip.id in corridor.driving))
+                piece = Piece(self._id(), curve, [section], corridor.centre, limit=RETURN_SPEED, kind=last.piece.kind, owner=corridor.index)
+                piece.before, piece.behind = Join(ROAD, last.piece.id, END), Join(ROAD, first.piece.id, START)
+                join(last, Join(ROAD, piece.id, START), lanes)
+                join(first, Join(ROAD, piece.id, END), lanes)
+                self.pieces.append(piece)
+                self.legs += edges
+                return
 
     def _taken(self, curve: Curve, index: int) -> bool:
         """Whether a curve comes upon any road but the corridor it belongs to."""

@@ -43,11 +43,19 @@ class Port:
         return self.entries[0].place[3] if self.entries else self.exits[0].place[3] + math.pi
 
 
-def join(port: Port, join: Join) -> None:
+def join(port: Port, join: Join, lanes: Set[int] | None = None) -> None:
+    """Join a road's end to what follows; ``lanes``: only these go on there. (A link to a lane that is not there kills the client.)"""
+    piece = port.piece
+    at = 0 if port.contact == START else -1
+    strips = piece.sections[at].strips
+    if lanes is not None:
+        loose = [strip._replace(before=None) if port.contact == START else strip._replace(behind=None) for strip in strips]
+        strips = tuple(strip if strip.id in lanes else other for strip, other in zip(strips, loose))
+    piece.sections[at] = piece.sections[at]._replace(strips=strips)
     if port.contact == START:
-        port.piece.before = join
+        piece.before = join
     else:
-        port.piece.behind = join
+        piece.behind = join
 
 
 def port_of(corridor: Corridor, piece: Piece, contact: str, s: float, gone: Set[int]) -> Port:

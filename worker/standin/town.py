@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 
 from ..routes import Route
-from ..world import road as roads
+from ..world.road import Road
 from .actors import Pose
 from .corridor import Corridor, Span
 from .default_town import routes_for
@@ -22,6 +22,7 @@ from .junctions import Works
 from .network import Layout, arrange
 from .opendrive import text
 from .signals import LightPlace, Signals, StopPlace, signals_of
+from .straight import road_of
 
 __all__ = ["LightPlace", "StopPlace", "Town", "build"]
 
@@ -36,7 +37,7 @@ class Town:
     """See the module's text."""
 
     name: str
-    roads: Tuple[roads.Road, ...]
+    roads: Tuple[Road, ...]
     opendrive: str
     spawn_points: Tuple[Pose, ...]
     lights: Tuple[LightPlace, ...]
@@ -73,7 +74,7 @@ _TOWNS: Dict[Any, Tuple[List[Route], Town]] = {}
 
 
 def _build(name: str, routes: Sequence[Route]) -> Town:
-    built = tuple(roads.build(route, 0) for route in routes)
+    built = tuple(road_of(route) for route in routes)
     layout = arrange(built)
     works = Works(layout)
     signals: Signals = signals_of(works.crossings)
