@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
@@ -22,6 +22,12 @@ SOLID, BROKEN, NONE = Mark("solid"), Mark("broken", "white", "both"), Mark()
 YELLOW, YELLOW_BROKEN, YELLOW_DOUBLE = Mark("solid", "yellow"), Mark("broken", "yellow", "both"), Mark("solid solid", "yellow")
 
 Span = Tuple[float, float]
+Box = Tuple[Span, Span]  # the least and most x and y
+
+
+def box_of(x: Any, y: Any) -> Box:
+    """The box of some points."""
+    return (float(x.min()), float(x.max())), (float(y.min()), float(y.max()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +72,9 @@ class Corridor:
         return -MARGIN, float(self.road.s[-1])
 
     @cached_property
-    def bounds(self) -> Tuple[Span, Span]:
-        """The least and most x and y of the reference line."""
-        road = self.road
-        return (float(road.x.min()), float(road.x.max())), (float(road.y.min()), float(road.y.max()))
+    def bounds(self) -> Box:
+        """The box of the reference line."""
+        return box_of(self.road.x, self.road.y)
 
     def place(self, s: float, d: float = 0.0) -> Tuple[float, float, float, float]:
         """World x, y, z and yaw (radians)."""

@@ -15,6 +15,7 @@ from .opendrive import Piece, Section
 from .signals import StopLine
 
 SQUARE, EVERY = 2.0, 2.0  # metres
+GRID = 2.0**20  # samples are rounded to 1/GRID, where the last bits of sines are forgotten
 BLOCK = 32.0  # metres: stop lines are sorted into these
 CELL = 8.0  # metres: samples are sorted into these
 REACHES = (1, 4, 16)  # cells around a place that are searched, as long as a nearer sample could be farther out
@@ -38,7 +39,8 @@ class Ground:
     """See the module's text."""
 
     def __init__(self, pieces: Iterable[Piece], lines: Iterable[StopLine]) -> None:
-        self._rows = np.concatenate([np.zeros((0, 7)), *(_rows(piece) for piece in pieces)])
+        rows = np.concatenate([np.zeros((0, 7)), *(_rows(piece) for piece in pieces)])
+        self._rows = np.rint(rows * GRID) / GRID
         self._cells = _sorted(self._rows)
         self._squares: Dict[Tuple[int, int], List[Sample]] = {}
         self._lines = _by_square(lines)

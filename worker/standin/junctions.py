@@ -15,10 +15,9 @@ import numpy as np
 
 from ..world.layout import Arm, junction_arms
 from ..world.road import Junction
-from .corridor import BROKEN, KINDS, NONE, SOLID, TOWN_KINDS, YELLOW_BROKEN, Corridor, Span
+from .corridor import BROKEN, KINDS, NONE, SOLID, TOWN_KINDS, YELLOW_BROKEN, Corridor, Span, box_of
 from .curves import bend, beside, measured, shifted, turning_place, way_back
 from .network import APART, Layout, Link, Node, inside, near
-from .network import beside as placed_beside
 from .opendrive import END, JUNCTION, ROAD, START, Connection, Crossroads, Join, Piece, Section, Strip
 from .opendrive_plan import Curve
 from .ports import LEG_LANE, Mouth, Port, facing, join, leg_port, nearest, port_of
@@ -28,6 +27,7 @@ LEG = 70.0  # metres of crossing road
 LEG_WALK = 2.0  # metres
 SHORTEST_LEG, SHORTEST_PIECE = 20.0, 2.0  # metres
 TURNING_SPEED, RETURN_SPEED = 20.0, 50.0  # km/h
+THIN = 4  # of so many samples of a curve one is looked at where it may come upon something
 STRAIGHT_ON, ABOUT = math.radians(35.0), math.radians(150.0)
 STUB = (20.0, 10.0)  # metres before the end of a road of one way: a junction, and behind it the stub
 
@@ -140,21 +140,22 @@ class Works:
 
     def _taken(self, curve: Curve, index: int) -> bool:
         """Whether a curve comes upon any road but the corridor it belongs to."""
-        return bool(self._upon(curve.x, curve.y, curve.z, index).any())
+        return bool(self._upon(curve.x[::THIN], curve.y[::THIN], index).any())
 
-    def _upon(self, x: Any, y: Any, z: Any, but: int = -1) -> Any:
+    def _upon(self, x: Any, y: Any, but: int = -1) -> Any:
         taken = np.zeros(len(x), bool)
-        box = ((float(x.min()), float(x.max())), (float(y.min()), float(y.max())))
+        box = box_of(x, y)
         for corridor in self.layout.corridors:
             kept = self.layout.kept[corridor.index]
-            if corridor.index == but or not kept or not near(corridor, box):
+            if corridor.index == but or not kept or not near(corridor.bounds, box):
                 continue
-            s, d, _, _ = placed_beside(corridor, x, y, z, np.zeros(len(x)))
+            s, d = corridor.road.project(x, y)
             offsets = np.array([lane.offset for lane in corridor.driving.values()])
             taken |= inside(s, kept) & (np.abs(d[:, None] - offsets).min(axis=1) < APART + 1.0)
         for leg in self.legs:
-            gap = (x[:, None] - leg.x) ** 2 + (y[:, None] - leg.y) ** 2
-            taken |= gap.min(axis=1) < (LEG_LANE + APART) ** 2
+            if near(box_of(leg.x, leg.y), box):
+                gap = (x[:, None] - leg.x) ** 2 + (y[:, None] - leg.y) ** 2
+                taken |= gap.min(axis=1) < (LEG_LANE + APART) ** 2
         return taken
 
     def _leg(self, crossing: Crossing, corridor: Corridor, junction: Junction, arm: Arm) -> None:
@@ -165,7 +166,7 @@ class Works:
         points = arm.line.points(s, 0.0)
         x, y, yaw = points[:, 0], points[:, 1], np.full(len(s), float(arm.line.yaw[0]))
         z = np.full(len(s), corridor.place((junction.enter + junction.leave) / 2.0)[2])
-        taken = self._upon(x, y, z)
+        taken = self._upon(x, y)
         count = int(np.argmax(taken)) if taken.any() else len(s)
         if count < SHORTEST_LEG / 2.0:
             return

@@ -22,7 +22,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Set, Tuple
 import numpy as np
 
 from ..world.road import Junction, Road
-from .corridor import Corridor, Span
+from .corridor import Box, Corridor, Span
 
 SAME_LANE = 0.55  # metres between the middles of two lanes that are taken for one
 STRETCH = 1.2  # how much wider or narrower than made up a lane may be
@@ -104,7 +104,7 @@ class Layout:
         points = corridor.road.pose(s, np.full(len(s), lane.offset))
         for other in self.order:
             host = self.corridors[other]
-            if other == index or not self.kept[other] or not near(corridor, host.bounds):
+            if other == index or not self.kept[other] or not near(corridor.bounds, host.bounds):
                 continue
             all_lanes = lane.kind != "driving" or self.order.index(other) < self.order.index(index)
             taken |= _upon(host, self.open_spans(other), points, all_lanes, set(host.driving) if all_lanes else {host.own})
@@ -137,7 +137,7 @@ def _stretched(corridors: List[Corridor]) -> List[Corridor]:
         s = np.arange(0.0, corridor.road.length + 0.5, 1.0)
         points = corridor.road.pose(s, np.zeros(len(s)))
         for host in order[:place]:
-            if host not in factors and near(corridor, corridors[host].bounds):
+            if host not in factors and near(corridor.bounds, corridors[host].bounds):
                 factor = _factor(corridors[host], *points)
                 if factor:
                     factors[host] = factor
@@ -163,9 +163,9 @@ def _importance(corridor: Corridor) -> Tuple[int, int, float, int]:
     return -len(road.junctions), -len(corridor.driving), -road.length, corridor.index
 
 
-def near(corridor: Corridor, box: Tuple[Span, Span], reach: float = 40.0) -> bool:
-    """Whether a corridor may touch what is in a box of x and y."""
-    return all(mine[0] - reach < other[1] and other[0] - reach < mine[1] for mine, other in zip(corridor.bounds, box))
+def near(a: Box, b: Box, reach: float = 40.0) -> bool:
+    """Whether what is in two boxes may touch."""
+    return all(mine[0] - reach < other[1] and other[0] - reach < mine[1] for mine, other in zip(a, b))
 
 
 def _within(spans: List[Span], junction: Junction) -> bool:
@@ -200,7 +200,7 @@ def _covers(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], index: i
     whose, over = np.full(len(s), -1), np.full(len(s), -1)
     for host in hosts:
         other = corridors[host]
-        if not near(corridor, other.bounds):
+        if not near(corridor.bounds, other.bounds):
             continue
         at, d, way, level = beside(other, *points)
         core = [(max(a, -RIM), min(b, other.road.length + RIM)) for a, b in kept[host]]
@@ -320,7 +320,7 @@ def _margin_taken(corridors: Sequence[Corridor], kept: Dict[int, List[Span]], or
     corridor = corridors[index]
     taken = np.zeros(len(s), bool)
     for other in order:
-        if other != index and near(corridor, corridors[other].bounds):
+        if other != index and near(corridor.bounds, corridors[other].bounds):
             full = order.index(other) < order.index(index)
             for lane in corridor.driving.values():
                 points = corridor.road.pose(s, np.full(len(s), lane.offset))

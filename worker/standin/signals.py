@@ -18,6 +18,7 @@ from .ports import Port
 
 BESIDE = 0.9  # metres between the outermost lane and a pole
 BEFORE = 2.5  # metres between a stop line and the middle of the trigger box
+DIGITS = 4  # of metres and degrees
 REACH = 1.5  # metres from there to the box's edges
 LIGHT, STOP, YIELD = "1000001", "206", "205"
 ACTORS: Dict[str, str] = {STOP: "traffic.stop", YIELD: "traffic.yield"}
@@ -133,9 +134,16 @@ def _post(port: Port) -> _Post:
     x, y, z, yaw = outer.place
     right = outer.width / 2.0 + BESIDE
     half = (math.hypot(x - inner.place[0], y - inner.place[1]) + inner.width) / 2.0
-    pose = Pose(x - right * math.sin(yaw), y + right * math.cos(yaw), z, 0.0, math.degrees(math.remainder(yaw + math.pi / 2.0, math.tau)))
+    across = math.degrees(math.remainder(yaw + math.pi / 2.0, math.tau))
+    pose = rounded(Pose(x - right * math.sin(yaw), y + right * math.cos(yaw), z, 0.0, across))
     line = ((x + inner.place[0]) / 2.0, (y + inner.place[1]) / 2.0, yaw)
+    half = round(half, DIGITS)
     return _Post(pose, (-(half + BESIDE), BEFORE, 1.0), (half, REACH, 1.0), line)
+
+
+def rounded(pose: Pose) -> Pose:
+    """The pose without the last bits, in which builds of Python differ."""
+    return Pose(*(round(part, DIGITS) + 0.0 for part in pose))
 
 
 def _sign(port: Port, name: str, kind: str, pose: Pose) -> Sign:

@@ -21,7 +21,7 @@ from .ground import Ground
 from .junctions import Works
 from .network import Layout, arrange
 from .opendrive import text
-from .signals import LightPlace, Signals, StopPlace, signals_of
+from .signals import LightPlace, Signals, StopPlace, rounded, signals_of
 from .straight import road_of
 
 __all__ = ["LightPlace", "StopPlace", "Town", "build"]
@@ -95,5 +95,5 @@ def _along(layout: Layout, corridor: Corridor, span: Span) -> List[Pose]:
         gone = layout.hidden(corridor.index, id_, s)
         for x, y, z, yaw in np.column_stack(corridor.road.pose(s[~gone], np.full(int((~gone).sum()), lane.offset))).tolist():
             heading = yaw if lane.direction > 0 else yaw + math.pi
-            poses.append(Pose(x, y, z + SPAWN_UP, 0.0, math.degrees(math.remainder(heading, math.tau)), 0.0))
+            poses.append(rounded(Pose(x, y, z + SPAWN_UP, 0.0, math.degrees(math.remainder(heading, math.tau)))))
     return poses
