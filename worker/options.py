@@ -11,7 +11,7 @@ from b2d_zmq.errors import RequestError
 
 from . import rig
 from .adapter import RENDERINGS
-from .carla_root import check_client, find
+from .carla_root import CarlaRoot, check_client, find
 from .external import ExternalServer
 from .launch import QUALITIES
 from .output import LOG_BYTES
@@ -83,14 +83,15 @@ def server_plan(
                 "no CARLA to drive: give --carla-root DIR (or set CARLA_ROOT), or --carla-host and --carla-port of a running server"
             )
         return None
-    return _owned(root, sensors, run_dir, **more)
-
-
-def _owned(root: str, sensors: str, run_dir: str | None, *, growth: float, memory: float, episodes: int, **more: Any) -> ServerPlan:
     found = find(root)
-    check_client(found)
+    if backend == "carla":  # another backend may have a client of its own
+        check_client(found)
+    return _owned(found, sensors, run_dir, **more)
+
+
+def _owned(root: CarlaRoot, sensors: str, run_dir: str | None, *, growth: float, memory: float, episodes: int, **more: Any) -> ServerPlan:
     limits = Limits(growth, int(memory * 1e9), episodes)
-    return ServerPlan(found, bool(rig.load(sensors).cameras), run_dir=run_dir, limits=limits, **more)
+    return ServerPlan(root, bool(rig.load(sensors).cameras), run_dir=run_dir, limits=limits, **more)
 
 
 def open_server(plan: ServerPlan | ExternalPlan | None, name: str) -> Server:
