@@ -42,13 +42,13 @@ def lost(worker):
     return worker.expect(Kind.LOST, seconds=60)[2]
 
 
-@pytest.mark.parametrize("kind", [Kind.RESET, Kind.STEP, Kind.RESTORE])
+@pytest.mark.parametrize("kind", [Kind.RESET, Kind.STEP, Kind.SNAPSHOT, Kind.RESTORE])
 def test_a_server_that_dies_in_a_job(owner, kind):
     worker = owner().grant()
     server = server_of(worker)
     assert worker.do(Kind.RESET, RESET, 1, budget=60)[0] is Kind.REPLY
     snapshot = worker.do(Kind.SNAPSHOT, {}, 2)[1]["data"]
-    body = {Kind.RESET: RESET, Kind.STEP: STEP, Kind.RESTORE: {"data": snapshot}}[kind]
+    body = {Kind.RESET: RESET, Kind.STEP: STEP, Kind.SNAPSHOT: {}, Kind.RESTORE: {"data": snapshot}}[kind]
     server.suspend()  # so that the job cannot be over before the server is
     worker.job(kind, body, 3, budget=60)
     until(lambda: worker.expect(Kind.HEARTBEAT)[2]["progress"]["kind"] == kind.name)

@@ -326,6 +326,16 @@ def test_a_keeper_with_nothing_to_do_sleeps(owner):
     assert after.user + after.system - before.user - before.system < 0.6
 
 
+def test_starting_again_leaves_no_files_open(owner):
+    worker, opened = owner(), []
+    for starts in range(1, 5):
+        up = progress(worker, lambda told, starts=starts: told["server"]["starts"] == starts and told["server"]["state"] == "up")
+        opened.append(psutil.Process(worker.process.pid).num_fds())
+        psutil.Process(up["server"]["pid"]).kill()
+        worker.expect(Kind.LOST)
+    assert len(set(opened)) == 1
+
+
 def test_twenty_workers_start_at_once_without_a_clash(owner, tmp_path):
     workers = [owner() for _ in range(20)]
     for worker in workers:
