@@ -128,10 +128,13 @@ class Crew:
         return sessions
 
     def _shares(self, n: int) -> List[int]:
-        """How many of n workers each farm gives: evenly as far as they are free, the rest to the first, which will wait or say why not."""
+        """How many of n workers each farm gives: evenly as far as they are free, the rest to the first, which will wait or say why not.
+
+        Those that are just being released count as free: a group right after another would else be asked of the wrong farm, and wait there.
+        """
         if len(self.clients) == 1:
             return [n]
-        free = [sum(worker["state"] == "free" for worker in client.status()["workers"]) for client in self.clients]
+        free = [sum(worker["state"] in ("free", "releasing") for worker in client.status()["workers"]) for client in self.clients]
         shares = [0] * len(self.clients)
         for _ in range(n):
             most = max(range(len(free)), key=lambda i: free[i] - shares[i])
