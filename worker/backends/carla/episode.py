@@ -19,6 +19,7 @@ from ...world.collision import word_of
 from ...world.ego import LENGTH, Ego
 from ...world.world import Events
 from .. import view
+from .arrival import arrival_of
 from .capture import Watch
 from .drafting import Draft, waiting_place
 from .lamps import LampWatch
@@ -62,6 +63,8 @@ class Episode:
         self.edges = view.edges(self.road)
         with asking("looking at the traffic lights"):
             self.watch = Watch([member.actor for member in cast], LampWatch(link.carla, link.world, self.road))
+            plot = draft.plan.plot
+            self.arrival = arrival_of(self.road, draft.governed.lights, plot.arrival if plot else "")
         self.log: List[Control] = []
         self.origin: List[Tuple[str, int]] = []  # (tier, tick) of each restore that did not come by the log alone
         self.frame = 0
@@ -91,6 +94,8 @@ class Episode:
         self.link.batch([self._pedals(control), *self.directions()], "stepping")
         self._see(self.world_tick())
         self.play.look(self._seen_ego(before.s), self._seen_others())
+        if self.arrival is not None:
+            self.arrival.act(before.s, self.play.ego.s, self.tick, self.link.light_times)
         events = self._events(before)
         verdict = self.task.update(self.place(), events)
         self.log.append(control)

@@ -17,6 +17,7 @@ from b2d_zmq.errors import B2DError, RequestError, SimulatorError
 
 from ..base import SimulatorLost
 from . import wheel
+from .arrival import all_times
 
 DT = 0.05
 SUBSTEP, MOST_SUBSTEPS = 0.01, 10  # seconds; CARLA's own: coarser ones make equal runs drift apart
@@ -34,7 +35,7 @@ class Link:
     """See the module's text. ``world``, ``map`` and ``blueprints`` change when a map is loaded; ``loads`` counts that."""
 
     def __init__(self, host: str, port: int, tm_port: int, rendering: bool, progress: Progress) -> None:
-        """Connect and bring the server into lockstep. RequestError without a wheel of its version, SimulatorError where no CARLA answers."""
+        """Connect and bring the server into lockstep. RequestError without its wheel, SimulatorError where no CARLA answers."""
         self.carla = wheel.load()
         self.host, self.port, self.tm_port, self.rendering = host, port, tm_port, rendering
         self.loads = 0
@@ -134,6 +135,7 @@ class Link:
             self.map = self.world.get_map()
             self.map_hash = hashlib.blake2b(self.map.to_opendrive().encode(), digest_size=16).hexdigest()
             self.blueprints = self.world.get_blueprint_library()
+            self.light_times = all_times(self.world)  # as the map has them: whoever changes them for a while puts them back
 
     def _agreed_version(self, deadline: float) -> str:
         """The server's version, if the client's is the same: others answer, and then misunderstand each other."""

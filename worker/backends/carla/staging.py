@@ -14,6 +14,7 @@ from b2d_zmq.errors import SimulatorError
 
 from ...rig import Rig
 from ...routes import Weather
+from .arrival import restore_all
 from .drafting import Draft, Wanted
 from .episode import Episode, Member
 from .link import Link, Progress, asking
@@ -138,6 +139,8 @@ def stage(link: Link, carrier: Carrier, draft: Draft, progress: Progress) -> Epi
     cast = [Member("ego", carrier.ego, False), *_spawned(link, draft.wanted[1:])]
     _introduce(manners, cast, draft)
     episode = Episode(link, draft, sensors, manners, cast)
+    if episode.arrival is not None:
+        episode.arrival.begin()
     link.batch(episode.directions(), "placing the cast")
     for _ in range(WARM_UP - 1):
         episode.watch.see(episode.world_tick())  # seen already: a snapshot of tick 0 has a lead-in too
@@ -170,6 +173,7 @@ def _opened(link: Link, draft: Draft) -> Manners:
     with asking("resetting traffic and lights"):
         open_to(manners, draft.settings.seed)
         link.world.freeze_all_traffic_lights(False)
+        restore_all(link.world, link.light_times)
         link.world.reset_all_traffic_lights()
     return manners
 

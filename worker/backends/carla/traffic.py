@@ -20,6 +20,7 @@ _ALONG, _BESIDE = 110.0, 70.0  # metres before the start, behind the goal, and f
 _APART = 12.0  # metres between two of them, at least
 _FREE = 18.0  # metres ahead of the ego in its own lane
 _STRAIGHT = 0.7  # cosine to the route's heading
+_OWN = 1.7  # metres from the route's line: the ego's own lane
 _LIFT = 0.3  # metres above the ground
 
 Told = Tuple[str, str, Tuple[Any, ...]]  # method, key of an actor or "", its other arguments
@@ -30,6 +31,7 @@ METHODS = frozenset(
         "set_random_device_seed",
         "set_global_distance_to_leading_vehicle",
         "vehicle_percentage_speed_difference",
+        "auto_lane_change",
         "update_vehicle_lights",
     )
 )
@@ -51,7 +53,8 @@ class Manners:
         self.record: List[Told] = []
 
     def tell(self, method: str, *values: Any, key: str = "", actor: Any = None) -> None:
-        """Call that method, on that actor if there is one, and remember it."""
+        """Call that method, one of METHODS, on that actor if there is one, and remember it."""
+        assert method in METHODS, method
         getattr(self._manager, method)(*([] if actor is None else [actor]), *values)
         self.record.append((method, key, values))
 
@@ -99,19 +102,25 @@ def _allowed(road: Road, s: float, d: float, way: float, wishes: Wishes) -> bool
     if not (-_ALONG < s < road.length + _ALONG and abs(d) < _BESIDE):
         return False
     behind = max(24.0, 0.15 * road.speed_limit**2)  # whoever comes up from behind can brake for an ego that starts from rest
-    if way > _STRAIGHT and abs(d) < 1.7 and (-behind < s < _FREE or wishes.clear[0] < s < wishes.clear[1]):
+    if way > _STRAIGHT and abs(d) < _OWN and (-behind < s < _FREE or wishes.clear[0] < s < wishes.clear[1]):
         return False
-    if way < -_STRAIGHT and _comes_through(road, s, wishes):
+    if road.junctions and not (_stays_clear(road, s, d, way) if not wishes.crossing else _turns_wide(road, s, way)):
         return False
     edges = road.lanes[0].offset - road.lanes[0].width, road.lanes[-1].offset + road.lanes[-1].width
     along = abs(way) > _STRAIGHT and edges[0] < d < edges[1]
     return (along or wishes.crossing) and not (abs(s) < 8.0 and abs(d) < 3.0)
 
 
-def _comes_through(road: Road, s: float, wishes: Wishes) -> bool:
-    """Whether somebody who comes towards the ego from there meets it in a junction where a scenario wants nobody else, or whose corner is
-    so close for them that the traffic manager swings over into the ego's lane."""
-    return any(s > junction.enter and (junction.turn == "left" or not wishes.crossing) for junction in road.junctions)
+def _stays_clear(road: Road, s: float, d: float, way: float) -> bool:
+    """Whether somebody from there never drives into the first junction before the ego does: a scenario is played there."""
+    if way > _STRAIGHT:
+        return s > road.junctions[0].leave or (s < 0.0 and abs(d) < _OWN)
+    return way < -_STRAIGHT and s < road.junctions[0].enter
+
+
+def _turns_wide(road: Road, s: float, way: float) -> bool:
+    """Whether somebody from there meets no corner so close that the traffic manager swings over into the ego's lane."""
+    return way > -_STRAIGHT or not any(s > junction.enter and junction.turn == "left" for junction in road.junctions)
 
 
 def _apart(places: Any, free: Sequence[int], comes: Set[int], wanted: int, most: int) -> List[int]:
