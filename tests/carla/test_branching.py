@@ -142,15 +142,16 @@ def test_transfers_leave_nobody_behind(here):
         assert (fidelity["extra"], fidelity["missing"], fidelity["verdict"]) == (0, 0, "good")
 
 
-def test_lights_go_on_as_they_would_have_and_have_their_times_back_for_the_next(here, there):
+@pytest.mark.parametrize("scenario", [False, True])  # a scenario may want the light to be green or red on arrival
+def test_lights_go_on_as_they_would_have_and_have_their_times_back_for_the_next(here, there, scenario):
     begun = [o.digest for o in (there.reset(5, {"route_id": LIT}), *drive(there, script(30, seed=4), ticks=4))]
-    _, taken = under_way(here, ticks=75)
+    _, taken = under_way(here, ticks=75, scenario=scenario)
     there.restore(taken.data, "transfer")
 
     def shown(backend):
         lamps = []
-        for _ in range(60):
-            backend.step(np.array([0.0, 1.0, 0.0], np.float32), 7)
+        for _ in range(75):
+            backend.step(np.array([0.0, 1.0, 0.0], np.float32), 12)
             lamps.append(read(backend.snapshot().data).lamps)
         return lamps
 

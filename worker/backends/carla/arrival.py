@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from ...world.ego import DT
 from ...world.road import Road
+from .lamps import LampWatch
 
 Times = Tuple[float, float, float]  # seconds of green, yellow and red
 
@@ -33,11 +34,14 @@ class Arrival(NamedTuple):
         for light, times in [*zip(self.lights, self.times)][::-1]:
             give(light, times)
 
-    def act(self, before: float, now: float, tick: int, own: Mapping[int, Times]) -> None:
-        """After a tick in which the ego went from s ``before`` to ``now``: give the lights their own times back, if that is due now."""
+    def act(self, before: float, now: float, tick: int, own: Mapping[int, Times], lamps: LampWatch) -> None:
+        """After a tick in which the ego went from s ``before`` to ``now``: give the lights their own times back, if that is due now.
+
+        ``lamps`` does it, because after a transfer it has them under false times.
+        """
         if (before <= self.line < now and tick <= self.until) or (tick == self.until and now <= self.line):
             for light in self.lights:
-                give(light, own[light.id])
+                lamps.give(light, own[light.id])
 
 
 def arrival_of(road: Road, lights: Sequence[Any], wanted: str) -> Arrival | None:

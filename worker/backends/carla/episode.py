@@ -95,7 +95,7 @@ class Episode:
         self._see(self.world_tick())
         self.play.look(self._seen_ego(before.s), self._seen_others())
         if self.arrival is not None:
-            self.arrival.act(before.s, self.play.ego.s, self.tick, self.link.light_times)
+            self.arrival.act(before.s, self.play.ego.s, self.tick, self.link.light_times, self.watch.lamps)
         events = self._events(before)
         verdict = self.task.update(self.place(), events)
         self.log.append(control)

@@ -6,25 +6,26 @@ times may be false for a while after a transfer (see ``lights``): what is read h
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence, Set
+from typing import Any, List, Sequence, Set, Tuple
 
 import numpy as np
 
 from ...world.road import Road
-from .lights import FREEZE, RESET, SHOW, TIMES, Late, Order, back, turns
+from .lights import FREEZE, RESET, SHOW, TIMES, Late, Order, back, given, turns
 from .moment import TIME_OF, Lamps
 
 NEAR = 150.0  # metres from the route beyond which lights are nobody's business in an episode
 
 
 class LampWatch:
-    """See the module's text. ``groups`` are rows. ``turn`` says whose clock runs; ``late`` are the times that are false for now."""
+    """See the module's text. ``groups`` are rows. ``turn`` says whose clock runs; ``late`` are those under a false time for now."""
 
     def __init__(self, carla: Any, world: Any, road: Road) -> None:
         members = _near_groups(world, road)
         order = sorted((str(light.get_opendrive_id()), number, light) for number, group in enumerate(members) for light in group)
         self._lights = [light for _, _, light in order]
         self._states = [carla.TrafficLightState.values[number] for number in range(5)]
+        self._rows = {light.id: row for row, (_, _, light) in enumerate(order)}
         self.ids = tuple(name for name, _, _ in order)
         self.groups = [[row for row, (_, number, _) in enumerate(order) if number == group] for group in range(len(members))]
         self.late: Late = {}
@@ -36,19 +37,27 @@ class LampWatch:
         state = self.state()
         self.turn = turns(state, self.turn, self.groups)
         if self.late:
-            orders, self.late = back(self.late, state, self._times())
+            orders, self.late = back(self.late, state, self._true)
             self.obey(orders)
             if not self.late:
                 self._true = None
 
+    def give(self, light: Any, times: Tuple[float, float, float]) -> None:
+        """Other times for a light, seconds of green, yellow and red. Whoever sets times in an episode does it here."""
+        row = self._rows[light.id]
+        if self._true is not None:
+            self._true[row] = times
+            times = given(row, self._true, self.late)
+        self.obey([Order(row, TIMES, times)])
+
     def falsify(self, true: Any) -> None:
         """From now on times may be false; these are the true ones."""
-        self._true, self.late = true, {}
+        self._true, self.late = true.copy(), {}
 
     def settle(self) -> None:
         """Put back all times that are false: nobody will watch these lights any longer."""
         if self._true is not None:
-            self.obey([Order(row, TIMES, (float(green), float(yellow), float(red))) for row, (green, yellow, red) in enumerate(self._true)])
+            self.obey([Order(row, TIMES, given(row, self._true, {})) for row in range(len(self.ids))])
             self._true, self.late = None, {}
 
     def state(self) -> Any:
@@ -65,8 +74,8 @@ class LampWatch:
         runs = self.turn & (state <= max(TIME_OF))
         columns = np.array([TIME_OF.get(int(each), 0) for each in state], np.intp)
         left = np.where(runs, times[np.arange(len(state)), columns] - self.elapsed(), 0.0)
-        for row, (shown, true) in self.late.items():
-            times[row, TIME_OF[shown]] = true
+        if self._true is not None:
+            times = self._true.copy()
         frozen = np.array([bool(light.is_frozen()) for light in self._lights], np.bool_)
         return Lamps(state, self.turn.copy(), np.maximum(left, 0.0).astype(np.float32), times, frozen)
 

@@ -2,7 +2,7 @@
 
 For each of the last ticks everybody is put where they were before it, moving as they did, under the control of that very tick: so wheels,
 gears and bodies have a history when the present is reached, by the simulator's own physics. Who is placed by the scenario has no physics
-and is put where the tick ends. Lights are frozen until the last tick. What is off in the end is tried again.
+and is put where the tick ends. Lights are held until the last tick. What is off in the end is tried again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, List, Sequence, Tuple
 from . import orders
 from .capture import Watch
 from .fidelity import Account, Residuals, residuals
-from .lights import FREEZE, Alignment, Order, clocks
+from .lights import Alignment, clocks, hold
 from .link import Link
 from .moment import Moment
 from .snapshot import State
@@ -33,7 +33,7 @@ class LeadIn:
         self._steps: Tuple[Moment, ...] = steps
 
     def align(self) -> None:
-        """The lights brought to their phase and frozen; everybody waits at the beginning of the lead-in. One tick at least."""
+        """The lights brought to their phase and held there; everybody waits at the beginning of the lead-in. One tick at least."""
         lamps = self._watch.lamps
         alignment = Alignment(self._state.lamps, lamps.groups, self._state.dt)
         lamps.falsify(self._state.lamps.times)
@@ -50,7 +50,7 @@ class LeadIn:
         for attempt in range(1 + RETRIES):
             self._account.retries = attempt
             if attempt:
-                self._freeze()
+                self._watch.lamps.obey(hold(self._watch.lamps.groups))
             self._approach()
             off = residuals(self._watch.now(), self._state.now)
             if not off.over().any():
@@ -92,10 +92,6 @@ class LeadIn:
         self._link.tick()
         self._account.ticks += 1
         self._watch.see(self._link.world.get_snapshot())
-
-    def _freeze(self) -> None:
-        lamps = self._watch.lamps
-        lamps.obey([Order(rows[0], FREEZE) for rows in lamps.groups])
 
     def _there(self) -> List[Tuple[int, Any]]:
         return [(row, actor) for row, actor in enumerate(self._watch.actors) if actor.is_alive and self._state.now.alive[row]]

@@ -1,8 +1,9 @@
 """Traffic lights brought to the phase and the remaining time of a snapshot, although CARLA lets nobody set a light's clock.
 
 The trick: a group is reset, all its times are made nothing, so that every tick moves it on by one state, until the wanted phase shows
-the wanted state; there it is frozen, that state's time is set to what must remain, and the true time is put back when it has passed.
-Pure: ``Alignment`` is told what the lights show after each tick and answers with orders; who carries them out is ``transfer``.
+the wanted state; there its times are made endless until they count again; then that state's time is set to what must remain, and the
+true time is put back when it has passed. (Freezing would be simpler, but CARLA's documents say that it freezes the whole town.)
+Pure: ``Alignment`` is told what the lights show after each tick and answers with orders; who carries them out is ``lamps``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from .moment import GREEN, RED, TIME_OF, YELLOW, Lamps
 RESET, TIMES, FREEZE, THAW, SHOW = "reset", "times", "freeze", "thaw", "show"
 
 Late = Dict[int, Tuple[int, float]]
-"""Rows under a false time -> (the state that it is false for, the true time)."""
+"""Rows whose clock is behind -> (the state that this is true for, by how many seconds): that state's time is given so much shorter."""
 
-_NOTHING = (0.0, 0.0, 0.0)
+_NOTHING, _ENDLESS = (0.0, 0.0, 0.0), (1e5, 1e5, 1e5)
 _STATES = 3  # of a phase: a group of p phases is back where it was after 3 p ticks
 
 
@@ -64,13 +65,13 @@ class Alignment:
         return not self._open
 
     def begin(self, now: Lamps) -> List[Order]:
-        """What to do before the first tick. A group that is where it should be stays there, frozen like the others."""
+        """What to do before the first tick. A group that is where it should be stays there."""
+        orders = [Order(rows[0], THAW) for rows in self._open if now.frozen[rows].any()]
         fits = [rows for rows in self._open if self._fits(rows, now)]
         self._open = [rows for rows in self._open if rows not in fits]
-        orders = [Order(rows[0], FREEZE) for rows in fits]
         for rows in self._open:
-            orders += [Order(rows[0], THAW), *(Order(row, TIMES) for row in rows), Order(rows[0], RESET)]
-        return orders
+            orders += [*(Order(row, TIMES) for row in rows), Order(rows[0], RESET)]
+        return orders + hold(fits)
 
     def look(self, state: Any) -> List[Order]:
         """What to do after a tick that showed these states."""
@@ -78,10 +79,10 @@ class Alignment:
         self._turn = turns(state, self._turn, self._open)
         there = [rows for rows in self._open if self._shows(rows, state)]
         self._open = [rows for rows in self._open if rows not in there]
-        orders = [Order(rows[0], FREEZE) for rows in there]
+        orders = hold(there)
         if self._ticks >= self._most:
             self.stuck = [row for rows in self._open for row in rows]
-            orders += [Order(rows[0], FREEZE) for rows in self._open]
+            orders += hold(self._open)
             orders += [Order(row, SHOW, state=int(self._wanted.state[row])) for row in self.stuck]
             self._open = []
         return orders
@@ -100,25 +101,32 @@ class Alignment:
 
 def clocks(wanted: Lamps, elapsed: Any, groups: Sequence[Sequence[int]], dt: float, ahead: int) -> Tuple[List[Order], Late]:
     """What to do to aligned lights ``ahead`` ticks before the wanted moment: the time that must remain, true times else, and go."""
-    orders: List[Order] = []
     late: Late = {}
-    for row in range(len(wanted.state)):
-        times = [float(each) for each in wanted.times[row]]
+    for row in np.flatnonzero(wanted.turn).tolist():
         state = int(wanted.state[row])
-        if wanted.turn[row] and state in TIME_OF:
-            late[row] = (state, times[TIME_OF[state]])
-            times[TIME_OF[state]] = float(elapsed[row]) + (ticks_left(float(wanted.left[row]), dt) + ahead - 0.5) * dt
-        orders.append(Order(row, TIMES, (times[0], times[1], times[2])))
-    orders += [Order(rows[0], THAW) for rows in groups if not wanted.frozen[rows[0]]]
+        if state in TIME_OF:
+            remain = (ticks_left(float(wanted.left[row]), dt) + ahead - 0.5) * dt
+            late[row] = (state, float(wanted.times[row, TIME_OF[state]]) - float(elapsed[row]) - remain)
+    orders = [Order(row, TIMES, given(row, wanted.times, late)) for row in range(len(wanted.state))]
+    orders += [Order(rows[0], FREEZE) for rows in groups if wanted.frozen[rows[0]]]
     return orders, late
 
 
-def back(late: Late, state: Any, times: Any) -> Tuple[List[Order], Late]:
+def hold(groups: Sequence[Sequence[int]]) -> List[Order]:
+    """Have these groups stay as they are."""
+    return [Order(row, TIMES, _ENDLESS) for rows in groups for row in rows]
+
+
+def given(row: int, true: Any, late: Late) -> Tuple[float, float, float]:
+    """The times that a light must be given so that it changes when it would with its true ones."""
+    times = [float(each) for each in true[row]]
+    if row in late:
+        state, behind = late[row]
+        times[TIME_OF[state]] = max(0.0, times[TIME_OF[state]] - behind)
+    return times[0], times[1], times[2]
+
+
+def back(late: Late, state: Any, true: Any) -> Tuple[List[Order], Late]:
     """After each tick that follows: orders to put true times back where the state has passed, and what is still late."""
-    passed = {row: true for row, true in late.items() if state[row] != true[0]}
-    orders = []
-    for row, (old, true) in passed.items():
-        now = [float(each) for each in times[row]]
-        now[TIME_OF[old]] = true
-        orders.append(Order(row, TIMES, (now[0], now[1], now[2])))
-    return orders, {row: true for row, true in late.items() if row not in passed}
+    rest = {row: each for row, each in late.items() if state[row] == each[0]}
+    return [Order(row, TIMES, given(row, true, rest)) for row in late if row not in rest], rest

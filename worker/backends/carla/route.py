@@ -69,8 +69,10 @@ class _Ground:
         return found
 
     def lanes(self, road: Road, s: float) -> Tuple[Lane, ...]:
-        """The strips at s, left to right, the route's own about 0."""
-        own = self._waypoint(*_place(road, s))
+        """The strips at s, or at the nearest place outside of junctions, left to right, the route's own about 0."""
+        places = sorted(np.arange(0.0, road.length, 5.0).tolist(), key=lambda other: abs(other - s))
+        found = [self._waypoint(*_place(road, place)) for place in (s, *places)]
+        own = next((waypoint for waypoint in found if waypoint is not None and not waypoint.is_junction), found[0])
         if own is None:
             raise InvalidRouteFile(f"the map {self._town.name} has no driving lane {s:.0f} m from the start of the route")
         left, right = _strips(own, -1), _strips(own, 1)

@@ -6,13 +6,14 @@ the cast; the lights; the traffic manager is told again what it had been told; t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
 import numpy as np
 
-from b2d_zmq.errors import SnapshotMismatch
+from b2d_zmq.errors import B2DError, SnapshotMismatch
 
 from . import orders
+from .arrival import restore_all
 from .capture import WEATHER
 from .drafting import draft
 from .episode import Episode, Member
@@ -21,6 +22,7 @@ from .lead_in import LeadIn
 from .link import Link, asking
 from .moment import Moment
 from .reconcile import reconcile
+from .signals import Governed
 from .snapshot import State
 from .traffic import Manners
 
@@ -30,25 +32,37 @@ if TYPE_CHECKING:
 
 def transfer(backend: CarlaBackend, state: State, account: Account) -> Episode:
     """The snapshot's episode on the present server, with as many of the present episode's actors as fit."""
-    link, first = backend.link, state.lead_in[0]
     governed, before = backend.arrive(state.settings, keep=True)
+    crew = [member.actor for member in before[1:]]
+    try:
+        episode = _staged(backend, state, governed, before, crew)
+    except B2DError:
+        backend.link.remove(crew, "clearing the stage")
+        raise
+    backend.enter(episode)
+    backend.progress("leading in", state.tick)
+    _lead(episode, state, account)
+    return episode
+
+
+def _staged(backend: CarlaBackend, state: State, governed: Governed, before: Sequence[Member], crew: List[Any]) -> Episode:
+    """Everybody about where the lead-in begins; who is spawned joins the crew."""
+    link, first = backend.link, state.lead_in[0]
     plan = draft(link, state.settings, governed)
     sensors = backend.carrier.join(plan.wanted[0], orders.transform(link.carla, first.motion[0]))
     sensors.pause()
-    backend.progress("transferring", state.tick)
     _let_go(link, before)
     manners = Manners(link.tm)
     with asking("resetting traffic and lights"):
         manners.again([told for told in state.told if not told[1]], lambda key: None)
+        restore_all(link.world, link.light_times)  # those of the present episode, which may have been elsewhere
     _set_weather(link, state.weather)
-    live = {member.key: member.actor for member in before}
-    cast = reconcile(link, state.roles, _first_places(state), {**live, "ego": backend.carrier.ego})
+    live = {**{member.key: member.actor for member in before}, "ego": backend.carrier.ego}
+    cast = reconcile(link, state.roles, _first_places(state), live, crew)
     members = [Member(role.key, actor, role.autopilot) for role, actor in zip(state.roles, cast)]
     episode = Episode(link, plan, sensors, manners, members)
-    backend.enter(episode)
     if episode.watch.lamps.ids != state.lamp_ids:
         raise SnapshotMismatch("the snapshot's traffic lights are not those of this map")
-    _lead(episode, state, account)
     return episode
 
 
