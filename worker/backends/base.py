@@ -18,7 +18,7 @@ from b2d_zmq.errors import UnknownOption
 
 
 class SimulatorLost(Exception):
-    """The simulator no longer answers, or is beyond use: no job can be answered. The host ends with these words, and both are started again."""
+    """The simulator no longer answers, or is beyond use. The host ends with these words, and both are started again."""
 
 
 @dataclass(frozen=True)
