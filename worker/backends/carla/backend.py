@@ -6,6 +6,7 @@ known to lie on the map, as far as that can be told without loading another map:
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
@@ -21,7 +22,7 @@ from ...settings import Settings
 from ...task import TERMS, Verdict
 from ...world.world import Events
 from .. import view
-from ..base import Backend, Outcome, SnapshotData, Traits
+from ..base import Backend, Outcome, SimulatorLost, SnapshotData, Traits
 from ..seal import seal
 from . import branching
 from .drafting import draft, governed_road
@@ -122,9 +123,11 @@ class CarlaBackend(Backend):
     def close(self) -> None:
         if self.link.closed:
             return
-        self.release()
-        self.carrier.remove()
-        self.link.close()
+        self.link.part()
+        with contextlib.suppress(SimulatorError, SimulatorLost):  # a server that no longer answers is somebody else's to end
+            self.release()
+            self.carrier.remove()
+            self.link.close()
 
     def present(self) -> Episode:
         """The episode. Raises NoEpisode where there is none."""

@@ -24,6 +24,7 @@ SUBSTEP, MOST_SUBSTEPS = 0.01, 10  # seconds; CARLA's own: coarser ones make equ
 REACH = 650.0  # metres: Bench2Drive's distance for tiles and active actors of the large maps
 
 _ANSWER = 20.0  # seconds that any call may take
+_PARTING = 3.0  # seconds, for calls at the end
 _LOAD = 280.0  # seconds that a map may take; a large one is slow
 _CONNECT = 300.0  # seconds until a server that is starting answers
 _PAUSE = 0.2  # seconds between two tries
@@ -92,7 +93,7 @@ class Link:
     def tick(self) -> int:
         """One tick of the world and of the traffic manager; the number of the frame."""
         with asking("ticking"):
-            return int(self.world.tick(_ANSWER))
+            return int(self.world.tick(_PARTING if self.closed else _ANSWER))
 
     def frame(self) -> int:
         """The number of the last frame."""
@@ -116,9 +117,13 @@ class Link:
         """Take these out of the world."""
         self.tell([self.carla.command.DestroyActor(actor) for actor in actors], doing)
 
+    def part(self) -> None:
+        """What comes now is the end, and must not take long."""
+        self.closed = True
+        self.client.set_timeout(_PARTING)
+
     def close(self) -> None:
         """Let the server run by itself again, for whoever comes next."""
-        self.closed = True
         with contextlib.suppress(RuntimeError):  # it may be gone already
             self.tm.shut_down()
             settings = self.world.get_settings()
