@@ -57,7 +57,11 @@ class Episode:
         self._draft = draft
         self._first = sum(not member.autopilot for member in cast)  # row of the first that the traffic manager drives
         kinds = [ActorKind.CAR, *draft.plan.kinds, *[ActorKind.CAR] * (len(cast) - self._first)]
-        looks = [look_of(kind, member.actor) for kind, member in zip(kinds, cast)]
+        boxes = [member.actor.bounding_box for member in cast]  # each is a call to the server
+        looks = [look_of(kind, box) for kind, box in zip(kinds, boxes)]
+        self._feet = [
+            box.extent.z - box.location.z for box in boxes
+        ]  # metres of their places above the ground
         self.play = Play(draft.plan, draft.governed, draft.settings, looks[: self._first], looks[self._first :])
         self.task = Task(self.road.length, DT, draft.settings.terms)
         self.edges = view.edges(self.road)
@@ -181,19 +185,18 @@ class Episode:
         before = self._told.get(placed.row, ((), 0, False))
         door = bool(self.play.crowd.door[placed.row] > 0.0)
         if told != before[0]:
-            yield carla.command.ApplyTransform(actor, self._transform(placed, actor))
+            yield carla.command.ApplyTransform(actor, self._transform(placed))
         if lights != before[1] and hasattr(actor, "set_light_state"):
             yield carla.command.SetVehicleLightState(actor.id, lamps_of(carla, lights))  # with the actor, the wheel sends a bool
         if door and not before[2]:
             actor.open_door(carla.VehicleDoor.FL)
         self._told[placed.row] = (told, lights, door)
 
-    def _transform(self, placed: Placed, actor: Any) -> Any:
+    def _transform(self, placed: Placed) -> Any:
         carla = self.link.carla
         if not placed.visible:
             return waiting_place(self.link, self._draft.plan, placed.row)
-        box = actor.bounding_box  # of a walker, whose place is its middle, it is centred on it; of others it stands on it
-        place = carla.Location(x=placed.x, y=placed.y, z=placed.z + box.extent.z - box.location.z)
+        place = carla.Location(x=placed.x, y=placed.y, z=placed.z + self._feet[placed.row])
         return carla.Transform(place, carla.Rotation(yaw=math.degrees(placed.yaw)))
 
     def _events(self, before: Ego) -> Events:

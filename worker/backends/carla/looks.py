@@ -66,10 +66,9 @@ def blueprint_of(library: Any, ids: Tuple[str, ...], chance: random.Random, role
     return blueprint
 
 
-def look_of(kind: ActorKind, actor: Any) -> Look:
-    """A look of that kind with the actor's own size."""
-    extent = actor.bounding_box.extent
-    return Look(kind, 2.0 * extent.x, 2.0 * extent.y, 2.0 * extent.z)
+def look_of(kind: ActorKind, box: Any) -> Look:
+    """A look of that kind with the size of a carla.BoundingBox."""
+    return Look(kind, 2.0 * box.extent.x, 2.0 * box.extent.y, 2.0 * box.extent.z)
 
 
 def lamps_of(carla: Any, lights: int) -> Any:
