@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 
 import numpy as np
 
-from b2d_zmq.errors import RequestError, SnapshotCorrupt, SnapshotError, SnapshotMismatch
+from b2d_zmq.errors import RequestError, SnapshotCorrupt, SnapshotMismatch
 
 from ...task import Task
 from ...world.actors import ActorKind
@@ -71,29 +71,34 @@ def state_of(backend: CarlaBackend, episode: Episode) -> State:
 
 
 def restore(backend: CarlaBackend, data: bytes, tier: str) -> Outcome:
-    """Become the snapshot's state by that tier. Raises SnapshotCorrupt or SnapshotMismatch; as long as no map must be loaded, before
-    anything is changed."""
+    """Become the snapshot's state by that tier.
+
+    Raises SnapshotCorrupt or SnapshotMismatch: before anything is changed, unless the snapshot's map had to be loaded to see it.
+    """
     state = snapshots.read(data)
     _check_server(backend, state)
-    there = backend.link.town == state.map
-    if there:
-        _check_map(backend, state)
     started, first = time.monotonic(), backend.link.frame()
+    if backend.link.town != state.map:
+        backend.arrive(state.settings)
+    _check_map(backend, state)
     account = Account(tier)
     backend.progress(f"restoring route {state.settings.route.id} by {tier}", state.tick)
-    if tier == TRANSFER:
-        episode = transfer(backend, state, account)
-    else:
-        episode = replay(backend, state, account, snap=tier == HYBRID)
-        if tier == HYBRID and not _comparable(episode, state):
-            account.corrected = len(state.roles)
-            episode = transfer(backend, state, account)
-    if not there:
-        _check_loaded(backend, state)
+    episode = _gone_through(backend, state, account)
     _become(episode, state, account)
     account.ticks = backend.link.frame() - first
-    fidelity = _report(backend, episode, state, account, time.monotonic() - started)
+    fidelity = _report(episode, state, account, time.monotonic() - started)
     return backend.outcome(episode, [], [], {**view.beginning(episode.play, state.settings), "fidelity": fidelity})
+
+
+def _gone_through(backend: CarlaBackend, state: State, account: Account) -> Episode:
+    """The episode whose world stands as the tier leads to it."""
+    if account.tier == TRANSFER:
+        return transfer(backend, state, account)
+    episode = replay(backend, state, account, snap=account.tier == HYBRID)
+    if account.tier == HYBRID and not _comparable(episode, state):
+        account.corrected = len(state.roles)
+        return transfer(backend, state, account)
+    return episode
 
 
 def _check_server(backend: CarlaBackend, state: State) -> None:
@@ -123,15 +128,6 @@ def _check_map(backend: CarlaBackend, state: State) -> None:
     Episode.check(state.episode, play, Task(governed.road.length, DT, state.settings.terms))
 
 
-def _check_loaded(backend: CarlaBackend, state: State) -> None:
-    """As ``_check_map``, where that could be told only now: then there is no episode."""
-    try:
-        _check_map(backend, state)
-    except SnapshotError:
-        backend.release()
-        raise
-
-
 def _become(episode: Episode, state: State, account: Account) -> None:
     """What is only in Python, where the way here has not led to the very same; and what tells how the episode came about."""
     lived = account.tier != TRANSFER and not account.corrected and account.diverged_at < 0
@@ -157,7 +153,7 @@ def _comparable(episode: Episode, state: State) -> bool:
     return episode.tick == state.tick and [member.key for member in episode.cast] == [role.key for role in state.roles]
 
 
-def _report(backend: CarlaBackend, episode: Episode, state: State, account: Account, seconds: float) -> Dict[str, Any]:
+def _report(episode: Episode, state: State, account: Account, seconds: float) -> Dict[str, Any]:
     keys: List[str] = [role.key for role in state.roles]
     found, extra = aligned(episode.watch.now(), [member.key for member in episode.cast], keys)
     account.missing = int(np.count_nonzero(state.now.alive & ~found.alive))

@@ -22,7 +22,7 @@ class LampWatch:
 
     def __init__(self, carla: Any, world: Any, road: Road) -> None:
         members = _near_groups(world, road)
-        order = sorted((str(light.get_opendrive_id()), number, light) for number, group in enumerate(members) for light in group)
+        order = _in_order(members)
         self._lights = [light for _, _, light in order]
         self._states = [carla.TrafficLightState.values[number] for number in range(5)]
         self._rows = {light.id: row for row, (_, _, light) in enumerate(order)}
@@ -112,6 +112,19 @@ def _near_groups(world: Any, road: Road) -> List[List[Any]]:
         known.update(each.id for each in group)
         groups.append(group)
     return groups
+
+
+def _in_order(groups: Sequence[Sequence[Any]]) -> List[Tuple[str, int, Any]]:
+    """(name, number of its group, light) by OpenDRIVE id; lights of one id, which some maps have, by their place and with a number."""
+
+    def place(light: Any) -> Tuple[float, ...]:
+        at = light.get_location()
+        return round(at.x, 1), round(at.y, 1), round(at.z, 1)
+
+    lights = [(str(each.get_opendrive_id()), place(each), number, each) for number, group in enumerate(groups) for each in group]
+    order = sorted(lights, key=lambda entry: entry[:3])
+    twins = [sum(other[0] == name for other in order[:row]) for row, (name, _, _, _) in enumerate(order)]
+    return [(f"{name}#{twin}" if twin else name, number, light) for (name, _, number, light), twin in zip(order, twins)]
 
 
 def _is_near(place: Any, road: Road) -> bool:

@@ -90,7 +90,6 @@ class LeadIn:
     def _tick(self, commands: Sequence[Any]) -> None:
         self._link.tell(commands, "leading in")
         self._link.tick()
-        self._account.ticks += 1
         self._watch.see(self._link.world.get_snapshot())
 
     def _there(self) -> List[Tuple[int, Any]]:

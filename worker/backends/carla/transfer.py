@@ -41,7 +41,11 @@ def transfer(backend: CarlaBackend, state: State, account: Account) -> Episode:
         raise
     backend.enter(episode)
     backend.progress("leading in", state.tick)
-    _lead(episode, state, account)
+    try:
+        _lead(episode, state, account)
+    except B2DError:
+        backend.release()  # half a state is none
+        raise
     return episode
 
 
