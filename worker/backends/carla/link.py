@@ -27,6 +27,7 @@ _ANSWER = 20.0  # seconds that any call may take
 _PARTING = 3.0  # seconds, for calls at the end
 _LOAD = 280.0  # seconds that a map may take; a large one is slow
 _CONNECT = 300.0  # seconds until a server that is starting answers
+_REBIND = 10.0  # seconds until the traffic manager has its port
 _PAUSE = 0.2  # seconds between two tries
 
 Progress = Callable[[str, int], None]
@@ -132,8 +133,18 @@ class Link:
 
     def _start_manager(self) -> None:
         with asking("starting the traffic manager"):
-            self.tm = self.client.get_trafficmanager(self.tm_port)
+            self.tm = self._manager(time.monotonic() + _REBIND)
             self.tm.set_synchronous_mode(True)
+
+    def _manager(self, deadline: float) -> Any:
+        """A new traffic manager; the port of the one before may be taken for another moment."""
+        while True:
+            try:
+                return self.client.get_trafficmanager(self.tm_port)
+            except RuntimeError as error:
+                if "bind error" not in str(error) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE)
 
     def _look_round(self) -> None:
         with asking("reading its map"):
