@@ -35,6 +35,7 @@ _KINDS = {
     "Sidewalk": "sidewalk",
     "Shoulder": "shoulder",
 }
+_VERGE = 1.0  # metres
 _MOST_LANES = 12  # on either side
 _SCENE = 15.0  # metres behind the trigger point where the cross-section is taken
 
@@ -75,8 +76,9 @@ class _Ground:
         own = next((waypoint for waypoint in found if waypoint is not None and not waypoint.is_junction), found[0])
         if own is None:
             raise InvalidRouteFile(f"the map {self._town.name} has no driving lane {s:.0f} m from the start of the route")
+        middle = _lane(own, own, 0.0)
         left, right = _strips(own, -1), _strips(own, 1)
-        return (*left[::-1], _lane(own, own, 0.0), *right)
+        return (*_verge(left or [middle], -1), *left[::-1], middle, *right, *_verge(right or [middle], 1))
 
     def junctions(self, road: Road) -> List[Tuple[float, float]]:
         """The s between which the route is within a junction of the map."""
@@ -196,6 +198,12 @@ def _strips(own: Any, side: int) -> List[Lane]:
         strips.append(_lane(own, beyond, offset))
         here = beyond
     return strips
+
+
+def _verge(strips: Sequence[Lane], side: int) -> List[Lane]:
+    """A narrow strip beyond the last one, where that is for driving and the map knows of nothing beside it: one can stand there."""
+    last = strips[-1]
+    return [Lane(last.offset + side * 0.5 * (last.width + _VERGE), _VERGE, 0, "shoulder")] if last.kind == "driving" else []
 
 
 def _beside(own: Any, here: Any, side: int) -> Any:

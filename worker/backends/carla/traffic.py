@@ -108,7 +108,8 @@ def _allowed(road: Road, s: float, d: float, way: float, wishes: Wishes) -> bool
         return False
     edges = road.lanes[0].offset - road.lanes[0].width, road.lanes[-1].offset + road.lanes[-1].width
     along = abs(way) > _STRAIGHT and edges[0] < d < edges[1]
-    return (along or wishes.crossing) and not (abs(s) < 8.0 and abs(d) < 3.0)
+    merges = way > _STRAIGHT and not along  # from a road that runs into the route's own: the traffic manager heeds nobody there
+    return (along or wishes.crossing) and not merges and not (abs(s) < 8.0 and abs(d) < 3.0)
 
 
 def _stays_clear(road: Road, s: float, d: float, way: float) -> bool:
