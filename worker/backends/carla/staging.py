@@ -24,6 +24,7 @@ from .traffic import Manners, introduce, lifted, open_to
 WARM_UP = 10  # ticks that everybody has to settle on the springs, and the traffic to pull off
 _GROUND = 200  # ticks that the ground of a large map may take to load
 _NEAR = 100.0  # metres within which the ground of a large map is there already
+_NOSE = 3.5  # metres before the middle of the ego, where it no longer is
 _SEARCH = 10.0  # metres under the start where its ground must be
 
 
@@ -118,13 +119,14 @@ class Carrier:
         self._link.batch(self._held(transform), "placing the ego")
 
     def _await_ground(self, transform: Any) -> None:
-        """Tick until there is ground under that place: the tiles of a large map load round the ego, in their own time."""
+        """Tick until there is ground at that place: the tiles of a large map load round the ego, in their own time."""
+        carla, at, ahead = self._link.carla, transform.location, transform.get_forward_vector()
+        before = carla.Location(x=at.x + _NOSE * ahead.x, y=at.y + _NOSE * ahead.y, z=at.z + 1.0)  # the ego itself is no ground
         for _ in range(_GROUND):
             self._link.tick()
             with asking("looking for the ground"):
-                if self._link.world.ground_projection(transform.location, _SEARCH) is not None:
+                if self._link.world.ground_projection(before, _SEARCH) is not None:
                     return
-        at = transform.location
         raise SimulatorError(f"no ground has come under {at.x:.1f}, {at.y:.1f}, {at.z:.1f} in {_GROUND} ticks; is the start on the map?")
 
 

@@ -85,8 +85,10 @@ def introduce(manners: Manners, key: str, actor: Any, seed: str) -> None:
 def spots(road: Road, points: Sequence[Any], chance: random.Random, density: float, wishes: Wishes) -> List[Spot]:
     """Where vehicles start, in the order of their spawning: those that the ego sees first, within what the scenario wishes."""
     wanted = min(_MOST, round(density * (7.0 + road.length / 40.0)))
-    if not points or not wanted:
+    near = [point for point in enumerate(points) if _is_near(road, point[1].location)]  # a large map has thousands
+    if not near or not wanted:
         return []
+    names, points = zip(*near)
     places = np.array([(p.location.x, p.location.y, p.location.z, math.radians(p.rotation.yaw)) for p in points])
     s, d = road.project(places[:, 0], places[:, 1])
     way = np.cos(places[:, 3] - road.pose(s)[3])
@@ -95,7 +97,12 @@ def spots(road: Road, points: Sequence[Any], chance: random.Random, density: flo
     free = [n for n in numbers if _allowed(road, float(s[n]), float(d[n]), float(way[n]), wishes)]
     free.sort(key=lambda n: not -60.0 < s[n] < road.length + 40.0)
     comes = [n for n in free if way[n] < -_STRAIGHT]
-    return [Spot(n, points[n]) for n in _apart(places, free, set(comes), wanted, wishes.oncoming)]
+    return [Spot(names[n], points[n]) for n in _apart(places, free, set(comes), wanted, wishes.oncoming)]
+
+
+def _is_near(road: Road, location: Any) -> bool:
+    reach = _BESIDE
+    return bool(road.x.min() - reach < location.x < road.x.max() + reach and road.y.min() - reach < location.y < road.y.max() + reach)
 
 
 def _allowed(road: Road, s: float, d: float, way: float, wishes: Wishes) -> bool:
