@@ -27,6 +27,7 @@ _ANSWER = 20.0  # seconds that any call may take
 _PARTING = 3.0  # seconds, for calls at the end
 _LOAD = 280.0  # seconds that a map may take; a large one is slow
 _CONNECT = 300.0  # seconds until a server that is starting answers
+_CALM = 0.05  # seconds after which its thread surely waits: told to end at another moment it may miss that, or crash
 _REBIND = 10.0  # seconds until the traffic manager has its port
 _PAUSE = 0.2  # seconds between two tries
 
@@ -56,7 +57,7 @@ class Link:
         for _ in range(3):
             self.tick()
         self._look_round()
-        self._start_manager()
+        self._manager: Any = None
         self._towns: Tuple[str, ...] = ()
 
     @property
@@ -77,8 +78,8 @@ class Link:
         if town not in self.towns:
             raise RequestError(f"this CARLA server has no map {town}; it has {', '.join(self.towns)} (the large ones come as an extra)")
         progress(f"map {town}", 0)
+        self._end_manager()
         self.client.set_timeout(_LOAD)
-        self.tm.shut_down()  # one that lives through a change of map crashes its process
         try:
             with asking(f"loading the map {town}"):
                 self.world = self.client.load_world(town, False)
@@ -89,7 +90,6 @@ class Link:
         self.loads += 1
         self.tick()
         self._look_round()
-        self._start_manager()
 
     def tick(self) -> int:
         """One tick of the world and of the traffic manager; the number of the frame."""
@@ -126,18 +126,22 @@ class Link:
     def close(self) -> None:
         """Let the server run by itself again, for whoever comes next."""
         with contextlib.suppress(RuntimeError):  # it may be gone already
-            self.tm.shut_down()
+            self._end_manager()
             settings = self.world.get_settings()
             settings.synchronous_mode, settings.fixed_delta_seconds = False, None
             self.world.apply_settings(settings)
 
-    def _start_manager(self) -> None:
-        with asking("starting the traffic manager"):
-            self.tm = self._manager(time.monotonic() + _REBIND)
-            self.tm.set_synchronous_mode(True)
+    @property
+    def tm(self) -> Any:
+        """The traffic manager of the present map, which begins when it is first asked for."""
+        if self._manager is None:
+            with asking("starting the traffic manager"):
+                self._manager = self._new_manager(time.monotonic() + _REBIND)
+                self._manager.set_synchronous_mode(True)
+        return self._manager
 
-    def _manager(self, deadline: float) -> Any:
-        """A new traffic manager; the port of the one before may be taken for another moment."""
+    def _new_manager(self, deadline: float) -> Any:
+        """The port of the one before may be taken for another moment."""
         while True:
             try:
                 return self.client.get_trafficmanager(self.tm_port)
@@ -145,6 +149,13 @@ class Link:
                 if "bind error" not in str(error) or time.monotonic() >= deadline:
                     raise
                 time.sleep(_PAUSE)
+
+    def _end_manager(self) -> None:
+        """End the traffic manager: one that lives through a change of map takes its process with it."""
+        if self._manager is not None:
+            time.sleep(_CALM)
+            self._manager.shut_down()
+            self._manager = None
 
     def _look_round(self) -> None:
         with asking("reading its map"):
