@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ YELLOW, YELLOW_BROKEN, YELLOW_DOUBLE = Mark("solid", "yellow"), Mark("broken", "
 
 Span = Tuple[float, float]
 Box = Tuple[Span, Span]  # the least and most x and y
+_NO_LANES: Set[int] = set()
 
 
 def box_of(x: Any, y: Any) -> Box:
@@ -103,11 +104,14 @@ class Corridor:
             return YELLOW if self.road.town_kind == "highway" else SOLID
         return YELLOW_DOUBLE if len(self.driving) > 2 else YELLOW_BROKEN
 
-    def section(self, s: float, hidden: Tuple[int, ...] = (), before: bool = True, behind: bool = True) -> Section:
-        """All lanes from s (metres from the piece's start) on. Hidden ones keep their place but are of no kind: nobody drives there."""
+    def section(self, s: float, hidden: Set[int] = _NO_LANES, before: Set[int] = _NO_LANES, behind: Set[int] = _NO_LANES) -> Section:
+        """All lanes from s (metres from the piece's start) on. Hidden ones keep their place but are of no kind: nobody drives there.
+
+        ``before`` and ``behind`` are those hidden in the sections around: no lane leads to them, or the traffic manager would die.
+        """
         strips: List[Strip] = []
         for id_, lane in self.lanes.items():
             gone = id_ in hidden
-            links = (None if gone or not before else id_, None if gone or not behind else id_)
+            links = (None if gone or id_ in before else id_, None if gone or id_ in behind else id_)
             strips.append(Strip(id_, "none" if gone else KINDS[lane.kind], lane.width, NONE if gone else self.mark(id_), *links))
         return Section(s, tuple(strips), self.mark(0))

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from .opendrive import Piece, Section
+from .opendrive import Piece
 from .signals import StopLine
 
 SQUARE, EVERY = 2.0, 2.0  # metres
@@ -110,27 +110,12 @@ def _away(rows: Any, x: float, y: float) -> Any:
 
 def _rows(piece: Piece) -> Any:
     """The samples of a road: the middle of every driving lane, every two metres."""
-    curve, ends = piece.curve, [*(section.s for section in piece.sections[1:]), piece.curve.length]
-    found = [np.zeros((0, 7))]
-    for section, end in zip(piece.sections, ends):
-        s = np.linspace(section.s, end, max(2, math.ceil((end - section.s) / EVERY) + 1))
-        x, y, z, yaw = (np.interp(s, curve.s, column) for column in (curve.x, curve.y, curve.z, curve.yaw))
-        cos, sin, slope, same = np.cos(yaw), np.sin(yaw), np.gradient(z, s), np.ones(len(s))
-        rest = [z, slope * cos, slope * sin, piece.owner * same, piece.limit * same]
-        found += [np.column_stack([x - d * sin, y + d * cos, *rest]) for d in _middles(piece, section)]
-    return np.concatenate(found)
-
-
-def _middles(piece: Piece, section: Section) -> List[float]:
-    """The d of the middles of the driving lanes."""
-    found = []
-    for side in (1, -1):
-        edge = piece.centre
-        for strip in sorted((strip for strip in section.strips if strip.id * side > 0), key=lambda strip: abs(strip.id)):
-            if strip.kind == "driving":
-                found.append(edge - side * strip.width / 2.0)
-            edge -= side * strip.width
-    return found
+    curve = piece.curve
+    s = np.linspace(0.0, curve.length, max(2, math.ceil(curve.length / EVERY) + 1))
+    x, y, z, yaw = (np.interp(s, curve.s, column) for column in (curve.x, curve.y, curve.z, curve.yaw))
+    cos, sin, slope, same = np.cos(yaw), np.sin(yaw), np.gradient(z, s), np.ones(len(s))
+    rest = [z, slope * cos, slope * sin, piece.owner * same, piece.limit * same]
+    return np.concatenate([np.zeros((0, 7)), *(np.column_stack([x - d * sin, y + d * cos, *rest]) for _, d in piece.middles())])
 
 
 def _sorted(rows: Any) -> Dict[Tuple[int, int], Any]:

@@ -25,7 +25,7 @@ from .ports import LEG_LANE, Mouth, Port, facing, join, leg_port, nearest, port_
 KMH = 3.6
 LEG = 70.0  # metres of crossing road
 LEG_WALK = 2.0  # metres
-SHORTEST_LEG, SHORTEST_PIECE = 20.0, 2.0  # metres
+SHORTEST_LEG, SHORTEST_PIECE, SHORTEST_PART = 20.0, 2.0, 6.0  # metres
 TURNING_SPEED, RETURN_SPEED = 20.0, 50.0  # km/h
 THIN = 4  # of so many samples of a curve one is looked at where it may come upon something
 STRAIGHT_ON, ABOUT = math.radians(35.0), math.radians(150.0)
@@ -62,6 +62,7 @@ class Works:
             self._way_back(layout.corridors[index])
         for crossing in list(self.crossings):
             self._connect(crossing)
+        self._hide_islands()
 
     def _id(self) -> int:
         """A new id. Roads and junctions share them, since a road's successor may be either."""
@@ -82,16 +83,41 @@ class Works:
             self._piece(corridor, (at, kept[1]), before, None)
 
     def _piece(self, corridor: Corridor, span: Span, before: Crossing | None, behind: Crossing | None) -> None:
+        """Lay a stretch of a corridor: a road of its own wherever other lanes are there than before."""
         if span[1] - span[0] < SHORTEST_PIECE:
             return
         limit, kind = corridor.road.speed_limit * KMH, TOWN_KINDS[corridor.road.town_kind]
-        gone = _gone(self.layout, corridor, span)
-        sections = _sections(corridor, span, gone)
-        piece = Piece(self._id(), corridor.curve(span), sections, corridor.centre, limit=limit, kind=kind, owner=corridor.index)
-        self.pieces.append(piece)
-        for contact, s, crossing in ((START, span[0], before), (END, span[1], behind)):
-            port = port_of(corridor, piece, contact, s, {id_ for id_, runs in gone.items() if any(a <= s <= b for a, b in runs)})
-            self._attach(port, crossing)
+        parts = _parts(span, _gone(self.layout, corridor, span))
+        if before is None and behind is None and len(parts) == 1:  # a lane that is linked to nothing kills the client's traffic manager
+            (a, b), gone = parts[0]
+            parts = [((a, (a + b) / 2.0), gone), (((a + b) / 2.0, b), gone)]
+        laid: List[Piece] = []
+        for number, (part, gone) in enumerate(parts):
+            around = [parts[k][1] if 0 <= k < len(parts) else set() for k in (number - 1, number + 1)]
+            sections = [corridor.section(0.0, gone, *around)]
+            piece = Piece(self._id(), corridor.curve(part), sections, corridor.centre, limit=limit, kind=kind, owner=corridor.index)
+            if laid:
+                laid[-1].behind, piece.before = Join(ROAD, piece.id, START), Join(ROAD, laid[-1].id, END)
+            laid.append(piece)
+        self.pieces += laid
+        self._attach(port_of(corridor, laid[0], START, span[0], parts[0][1]), before)
+        self._attach(port_of(corridor, laid[-1], END, span[1], parts[-1][1]), behind)
+
+    def _hide_islands(self) -> None:
+        """Hide lanes that nothing leads to or from: the client's traffic manager dies of them."""
+        linked = {(each.incoming, lane) for crossing in self.crossings for each in crossing.junction.connections for lane, _ in each.lanes}
+        for piece in self.pieces:
+            ends = ((piece.before, [strip.before for strip in piece.strips]), (piece.behind, [strip.behind for strip in piece.strips]))
+            for join_, others in ends:
+                if join_ and join_.kind == ROAD:
+                    for strip, other in zip(piece.strips, others):
+                        if other is not None:
+                            linked |= {(piece.id, strip.id), (join_.id, other)}
+        for piece in self.pieces:
+            alone = [strip for strip in piece.strips if strip.kind == "driving" and (piece.id, strip.id) not in linked]
+            if alone:
+                strips = tuple(strip._replace(kind="none", mark=NONE) if strip in alone else strip for strip in piece.strips)
+                piece.sections[0] = piece.sections[0]._replace(strips=strips)
 
     def _attach(self, port: Port, crossing: Crossing | None) -> None:
         """Give a port to its node; one at a dead end gets a turning place, if there is room."""
@@ -101,7 +127,7 @@ class Works:
             elif port.entries or port.exits:
                 self._ends[port.corridor, port.contact] = port
             return
-        join(port, Join(JUNCTION, crossing.junction.id))
+        join(port, Join(JUNCTION, crossing.junction.id), set())
         crossing.ports.append(port)
 
     def _turn_round(self, port: Port) -> None:
@@ -128,7 +154,7 @@ class Works:
                 continue
             edges = [shifted(curve, d) for d in {min(offsets), 0.0, max(offsets)}]
             if not any(self._taken(edge, corridor.index) for edge in edges):
-                strips = corridor.section(0.0, tuple(set(corridor.driving) - lanes)).strips
+                strips = corridor.section(0.0, set(corridor.driving) - lanes).strips
                 section = Section(0.0, tuple(strip for strip in strips if strip.id in corridor.driving))
                 piece = Piece(self._id(), curve, [section], corridor.centre, limit=RETURN_SPEED, kind=last.piece.kind, owner=corridor.index)
                 piece.before, piece.behind = Join(ROAD, last.piece.id, END), Join(ROAD, first.piece.id, START)
@@ -186,8 +212,8 @@ class Works:
     def _connect(self, crossing: Crossing) -> None:
         """All ways through a node."""
         done: Set[Tuple[int, int]] = set()
-        for index, span in crossing.node.spans.items():
-            self._through(crossing, self.layout.corridors[index], span, done)
+        for index in crossing.node.spans:
+            self._through(crossing, self.layout.corridors[index], done)
         for link in crossing.node.links:
             self._over(crossing, link, done)
         if crossing.node.junctions:
@@ -196,29 +222,31 @@ class Works:
                     if a is not b and (id(a), id(b)) not in done:
                         self._turns(crossing, a, b)
 
-    def _through(self, crossing: Crossing, corridor: Corridor, span: Span, done: Set[Tuple[int, int]]) -> None:
-        """The corridor's own way through, with all lanes that are there on both sides."""
+    def _through(self, crossing: Crossing, corridor: Corridor, done: Set[Tuple[int, int]]) -> None:
+        """The corridor's own way through, with all lanes that are there on both sides: a road for each way.
+
+        With one road for both, the client has every lane before it lead into it twice, and its traffic manager dies of that.
+        """
         ports = {port.contact: port for port in crossing.ports if port.corridor == corridor.index}
         if len(ports) < 2:
             return
-        a, b = ports[END], ports[START]
-        there = {mouth.lane for mouth in a.entries + a.exits} & {mouth.lane for mouth in b.entries + b.exits}
-        if not there:
-            return
-        section = corridor.section(0.0, tuple(set(corridor.driving) - there))
-        strips = tuple(
-            strip._replace(mark=BROKEN if strip.mark == BROKEN else NONE) for strip in section.strips if strip.id in corridor.driving
-        )
-        limit = corridor.road.speed_limit * KMH
-        piece = Piece(self._id(), corridor.curve((a.s, b.s)), [Section(0.0, strips)], corridor.centre, crossing.junction.id, limit=limit)
-        piece.before, piece.behind, piece.kind = Join(ROAD, a.piece.id, END), Join(ROAD, b.piece.id, START), a.piece.kind
-        piece.owner = corridor.index
-        self.pieces.append(piece)
-        for port, contact, mouths in ((a, START, a.entries), (b, END, b.entries)):
-            lanes = tuple((mouth.lane, mouth.lane) for mouth in mouths if mouth.lane in there)
-            if lanes:
-                crossing.junction.connections.append(Connection(port.piece.id, piece.id, contact, lanes))
-        done |= {(id(a), id(b)), (id(b), id(a))}
+        for a, b in ((ports[END], ports[START]), (ports[START], ports[END])):
+            there = {mouth.lane: mouth for mouth in a.entries if mouth.lane in {other.lane for other in b.exits}}
+            if not there:
+                continue
+            onward = a.contact == END
+            curve = corridor.curve((a.s, b.s)) if onward else beside(corridor, (a.s, b.s), 0.0, 0.0)
+            innermost = min(there, key=abs)
+            lane = corridor.lanes[innermost]
+            inner = (lane.offset if onward else -lane.offset) - lane.width / 2.0
+            strips = tuple(Strip(-k, "driving", there[id_].width, NONE, id_, id_) for k, id_ in enumerate(sorted(there, key=abs), 1))
+            strips = tuple(strip._replace(mark=BROKEN) if strip is not strips[-1] else strip for strip in strips)
+            piece = Piece(self._id(), curve, [Section(0.0, strips)], inner, crossing.junction.id, limit=a.piece.limit, kind=a.piece.kind)
+            piece.before, piece.behind, piece.owner = Join(ROAD, a.piece.id, a.contact), Join(ROAD, b.piece.id, b.contact), corridor.index
+            self.pieces.append(piece)
+            pairs = tuple((id_, -k) for k, id_ in enumerate(sorted(there, key=abs), 1))
+            crossing.junction.connections.append(Connection(a.piece.id, piece.id, START, pairs))
+        done |= {(id(ports[START]), id(ports[END])), (id(ports[END]), id(ports[START]))}
 
     def _over(self, crossing: Crossing, link: Link, done: Set[Tuple[int, int]]) -> None:
         """The ways from a corridor into its host, or out of it, and back where traffic goes both ways."""
@@ -306,13 +334,18 @@ def _gone(layout: Layout, corridor: Corridor, span: Span) -> Dict[int, List[Span
     return found
 
 
-def _sections(corridor: Corridor, span: Span, gone: Dict[int, List[Span]]) -> List[Section]:
-    """The lane sections of a piece: a new one wherever a lane is hidden or comes back."""
-    cuts = {span[0], *(edge for runs in gone.values() for run in runs for edge in run if span[0] < edge < span[1])}
-    starts = sorted(cuts)
-    return [
-        corridor.section(s - span[0], tuple(id_ for id_, runs in gone.items() if any(a <= s + 0.01 < b for a, b in runs))) for s in starts
-    ]
+def _parts(span: Span, gone: Dict[int, List[Span]]) -> List[Tuple[Span, Set[int]]]:
+    """A stretch cut wherever a lane is hidden or comes back, and the lanes that are hidden in each part.
+
+    These become roads, not lane sections: the client leads a lane into the section behind it whether they are linked or not, and its
+    traffic manager dies where that is no driving lane or where a section is short.
+    """
+    cuts = [span[0]]
+    for edge in sorted(edge for runs in gone.values() for run in runs for edge in run):
+        if edge - cuts[-1] > SHORTEST_PART and span[1] - edge > SHORTEST_PART:
+            cuts.append(edge)
+    parts = zip(cuts, [*cuts[1:], span[1]])
+    return [((a, b), {id_ for id_, runs in gone.items() if any(p < b - 0.1 and a + 0.1 < q for p, q in runs)}) for a, b in parts]
 
 
 def _leg_section(corridor: Corridor) -> Section:

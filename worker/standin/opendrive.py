@@ -83,6 +83,22 @@ class Piece:
     owner: int = -1
     signs: List[Sign] = field(default_factory=list)
 
+    @property
+    def strips(self) -> Tuple[Strip, ...]:
+        """The lanes at the start."""
+        return self.sections[0].strips
+
+    def middles(self) -> List[Tuple[int, float]]:
+        """The id and the middle's d of each driving lane at the start."""
+        found = []
+        for side in (1, -1):
+            edge = self.centre
+            for strip in sorted((strip for strip in self.strips if strip.id * side > 0), key=lambda strip: abs(strip.id)):
+                if strip.kind == "driving":
+                    found.append((strip.id, edge - side * strip.width / 2.0))
+                edge -= side * strip.width
+        return found
+
 
 class Connection(NamedTuple):
     """A way into a junction: from a road's lanes to those of a connecting road."""

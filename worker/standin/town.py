@@ -15,12 +15,11 @@ import numpy as np
 from ..routes import Route
 from ..world.road import Road
 from .actors import Pose
-from .corridor import Corridor, Span
 from .default_town import routes_for
 from .ground import Ground
 from .junctions import Works
-from .network import Layout, arrange
-from .opendrive import text
+from .network import arrange
+from .opendrive import Piece, text
 from .signals import LightPlace, Signals, StopPlace, rounded, signals_of
 from .straight import road_of
 
@@ -75,25 +74,23 @@ _TOWNS: Dict[Any, Tuple[List[Route], Town]] = {}
 
 def _build(name: str, routes: Sequence[Route]) -> Town:
     built = tuple(road_of(route) for route in routes)
-    layout = arrange(built)
-    works = Works(layout)
+    works = Works(arrange(built))
     signals: Signals = signals_of(works.crossings)
     written = text(name, works.pieces, [crossing.junction for crossing in works.crossings], signals.controllers)
     ground = Ground(works.pieces, signals.lines)
-    return Town(name, built, written, tuple(_spawn_points(layout)), tuple(signals.lights), tuple(signals.stops), ground)
+    return Town(name, built, written, tuple(_spawn_points(works.pieces)), tuple(signals.lights), tuple(signals.stops), ground)
 
 
-def _spawn_points(layout: Layout) -> List[Pose]:
-    """Places on the driving lanes of what is laid, outside of junctions."""
-    return [pose for corridor in layout.corridors for span in layout.open_spans(corridor.index) for pose in _along(layout, corridor, span)]
+def _spawn_points(pieces: Sequence[Piece]) -> List[Pose]:
+    """Places on the driving lanes, outside of junctions."""
+    return [pose for piece in pieces if piece.junction < 0 for pose in _along(piece)]
 
 
-def _along(layout: Layout, corridor: Corridor, span: Span) -> List[Pose]:
-    s = np.arange(span[0] + 6.0, span[1] - 12.0, SPAWN_EVERY)
+def _along(piece: Piece) -> List[Pose]:
     poses = []
-    for id_, lane in corridor.driving.items():
-        gone = layout.hidden(corridor.index, id_, s)
-        for x, y, z, yaw in np.column_stack(corridor.road.pose(s[~gone], np.full(int((~gone).sum()), lane.offset))).tolist():
-            heading = yaw if lane.direction > 0 else yaw + math.pi
+    for id_, d in piece.middles():
+        for s in np.arange(6.0, piece.curve.length - 6.0, SPAWN_EVERY).tolist():
+            x, y, z, yaw = piece.curve.at(s, d)
+            heading = yaw if id_ < 0 else yaw + math.pi
             poses.append(rounded(Pose(x, y, z + SPAWN_UP, 0.0, math.degrees(math.remainder(heading, math.tau)))))
     return poses
