@@ -229,6 +229,16 @@ def test_every_bench2drive_town_is_accepted_and_carries_its_routes(bench2drive):
     assert {route for route, _ in lost} <= {14862}  # its third waypoint lies where two ways part
 
 
+def test_the_traffic_manager_finds_nothing_to_die_of(bench2drive):
+    """Its process ends with SIGSEGV where a lane leads twice into another, into no driving lane, or is linked to nothing."""
+    for name in sorted({route.town for route in bench2drive}):
+        map_ = carla.Map(name, build(name, bench2drive).opendrive)
+        pairs = [tuple((w.road_id, w.section_id, w.lane_id) for w in pair) for pair in map_.get_topology()]
+        lanes = {(w.road_id, w.section_id, w.lane_id) for w in map_.generate_waypoints(5.0)}
+        assert len(pairs) == len(set(pairs))
+        assert {lane for pair in pairs for lane in pair} == lanes
+
+
 def test_questions_about_places_are_quick(bench2drive):
     town, rng = build("Town12", bench2drive), random.Random(5)
     places = [(p.x + rng.uniform(-3, 3), p.y + rng.uniform(-3, 3), p.yaw) for p in rng.sample(town.spawn_points, 400)]
