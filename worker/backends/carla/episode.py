@@ -59,9 +59,7 @@ class Episode:
         kinds = [ActorKind.CAR, *draft.plan.kinds, *[ActorKind.CAR] * (len(cast) - self._first)]
         boxes = [member.actor.bounding_box for member in cast]  # each is a call to the server
         looks = [look_of(kind, box) for kind, box in zip(kinds, boxes)]
-        self._feet = [
-            box.extent.z - box.location.z for box in boxes
-        ]  # metres of their places above the ground
+        self._feet = [box.extent.z - box.location.z for box in boxes]  # metres of their places above the ground
         self.play = Play(draft.plan, draft.governed, draft.settings, looks[: self._first], looks[self._first :])
         self.task = Task(self.road.length, DT, draft.settings.terms)
         self.edges = view.edges(self.road)
