@@ -75,7 +75,7 @@ class Simulator:
         signs = {actor.body.sign: actor.id for actor in self.world.actors.values() if actor.type_id == "traffic.traffic_light"}
         self.motion = Motion(self.world, signs)
         self.sensing = Sensing(self.world, self.streams, self.wire)
-        self._snapshot = Snapshot(self.config.dialect.state_index)
+        self._snapshot = Snapshot(self.config.dialect.state_index, self.config.dialect.tells_map)
         self.advance()
 
     def set_settings(self, settings: Settings) -> None:

@@ -30,10 +30,10 @@ _GREEN = 2
 class Snapshot:
     """The packet of one episode, kept from tick to tick."""
 
-    def __init__(self, index: int):
+    def __init__(self, index: int, tells_map: bool):
         self._index = index
         self.stale = True  # actors have come or gone
-        self._flags = _MAP_CHANGED  # of the first packet: connected clients shall ask for the map again
+        self._flags = _MAP_CHANGED if tells_map else 0  # of the first packet: connected clients shall ask for the map again
         self._buffer = bytearray(_HEAD.size)
         self._moving: List[Tuple[int, Actor]] = []
         self._places: Dict[int, Tuple[int, Actor]] = {}
