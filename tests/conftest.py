@@ -21,6 +21,7 @@ from b2d_zmq.local import LocalFarm
 MARK = "B2D_TEST_MARK"
 
 os.environ.pop("B2D_ENDPOINT", None)  # whoever has a farm of their own must not see it tested
+os.environ.pop("CARLA_ROOT", None)  # nor a CARLA of their own started
 
 
 @pytest.hookimpl(wrapper=True)

@@ -61,7 +61,7 @@ def read_to(stream, words):
         ("b2d-worker", ["--endpoint", "tcp://127.0.0.1:99999"], 2, "no endpoint"),
         ("b2d-worker", ["--endpoint", "http://127.0.0.1:8080"], 2, "no endpoint"),
         ("b2d-worker", ["--name", "a b"], 2, "letters"),
-        ("b2d-worker", ["--backend", "carla"], 78, "no carla backend"),
+        ("b2d-worker", ["--backend", "carla"], 78, "no CARLA to drive"),
         ("b2d-worker", ["--backend", "os:system"], 78, "not a class"),
         ("b2d-worker", ["--sensors", "eyes"], 78, "predecessor"),
         ("b2d-worker", ["--routes", "/"], 78, "cannot be read"),
