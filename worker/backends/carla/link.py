@@ -28,6 +28,9 @@ _PARTING = 3.0  # seconds, for calls at the end
 _LOAD = 280.0  # seconds that a map may take; a large one is slow
 _CONNECT = 300.0  # seconds until a server that is starting answers
 _CALM = 0.05  # seconds after which its thread surely waits: told to end at another moment it may miss that, or crash
+_BREATH = (
+    0.002  # seconds between two ticks with a traffic manager: asked for a step before its thread waits, it may miss that and stand for ever
+)
 _REBIND = 10.0  # seconds until the traffic manager has its port
 _PAUSE = 0.2  # seconds between two tries
 
@@ -58,6 +61,7 @@ class Link:
             self.tick()
         self._look_round()
         self._manager: Any = None
+        self._ticked = 0.0  # when the last tick was over
         self._towns: Tuple[str, ...] = ()
 
     @property
@@ -93,8 +97,12 @@ class Link:
 
     def tick(self) -> int:
         """One tick of the world and of the traffic manager; the number of the frame."""
+        if self._manager is not None:
+            time.sleep(max(0.0, self._ticked + _BREATH - time.monotonic()))
         with asking("ticking"):
-            return int(self.world.tick(_PARTING if self.closed else _ANSWER))
+            frame = int(self.world.tick(_PARTING if self.closed else _ANSWER))
+        self._ticked = time.monotonic()
+        return frame
 
     def frame(self) -> int:
         """The number of the last frame."""
