@@ -57,11 +57,11 @@ class Link:
             self.world = self.client.get_world()
             self._into_lockstep()
         progress("three ticks", 0)
+        self._manager: Any = None
+        self._ticked = 0.0  # when the last tick was over
         for _ in range(3):
             self.tick()
         self._look_round()
-        self._manager: Any = None
-        self._ticked = 0.0  # when the last tick was over
         self._towns: Tuple[str, ...] = ()
 
     @property
