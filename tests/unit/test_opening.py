@@ -40,11 +40,6 @@ def test_an_unknown_name_is_told_what_there_is(spec):
         open_backend(spec, {})
 
 
-def test_carla_is_honestly_absent():
-    with pytest.raises(UnknownOption, match="This version has no carla backend yet"):
-        open_backend("carla", {})
-
-
 @pytest.mark.parametrize("spec", ["no_such_module_anywhere:Backend", ".relative:Backend"])
 def test_a_missing_module_is_said(spec):
     with pytest.raises(RequestError, match="cannot be imported"):
