@@ -17,44 +17,68 @@ import numpy as np
 from .errors import CodecError
 from .protocol import MAX_FRAMES
 
+BODY_BYTES = 4 * 1024 * 1024  # of the packed body, without its array frames
+MAX_VALUES = 2**19  # of one body, everything counted; some 100 bytes each at worst, so that no body costs more than it may weigh
+MAX_ITEMS = 8192  # of one list or map: msgpack sets the room for a list aside before it has seen its items, a thousand lists deep
 INLINE_BYTES = 512
 MAX_DIMENSIONS = 6
 MAX_LENGTH = 2**24  # of one dimension
 ALLOWED = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8", "|b1")
 
+_CONTAINERS = (dict, list, tuple)
 _FRAME_KEY = "__frame__"
+_VALUES_OF_ARRAY = 2 + 5 + MAX_DIMENSIONS  # as ``decode`` counts the map that describes one
 
 
 def encode(tree: Any) -> List[Any]:
     """Pack a tree of None, bool, int, float, str, bytes, list, tuple, dict and numpy values. Raises CodecError."""
     arrays: List[np.ndarray[Any, Any]] = []
+    values = [0]
 
     def leaf(value: Any) -> Any:
         if isinstance(value, (np.ndarray, np.generic)):
+            values[0] += _VALUES_OF_ARRAY
             return _pack_array(value, arrays)
         if isinstance(value, int):
             raise TypeError("a whole number beyond 64 bits cannot travel")
         raise TypeError(f"{type(value).__name__} cannot travel; use plain values and numeric numpy arrays")
 
     try:
-        body = msgpack.packb(_checked(tree), default=leaf)
+        body = msgpack.packb(_checked(tree, values), default=leaf)
     except CodecError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise CodecError(f"cannot encode: {error}") from None
+    if len(body) > BODY_BYTES or values[0] > MAX_VALUES:
+        told = f"a body of {len(body)} bytes and {values[0]} values without its large arrays"
+        raise CodecError(f"{told}; the most are {BODY_BYTES} and {MAX_VALUES}: use arrays, or a shorter rollout")
     if len(arrays) + 2 > MAX_FRAMES:
         raise CodecError(f"{len(arrays)} large arrays; a message has room for {MAX_FRAMES - 2}")
     return [body, *(array.data.cast("B") for array in arrays)]
 
 
-def decode(frames: Sequence[Any]) -> Any:
-    """The tree in ``[body, array frame, ...]`` (bytes or zmq.Frame). Raises CodecError on anything that is not ours."""
+def decode(frames: Sequence[Any], most: int = MAX_VALUES) -> Any:
+    """The tree in ``[body, array frame, ...]`` (bytes or zmq.Frame), of at most so many values. Raises CodecError on anything else."""
     if not frames:
         raise CodecError("a body was expected; the message has none")
     buffers = [_buffer(frame) for frame in frames]
+    if buffers[0].nbytes > BODY_BYTES:
+        raise CodecError(f"a body of {buffers[0].nbytes} bytes without its large arrays; the most is {BODY_BYTES}")
     used: List[int] = []
+    values = 0
+
+    def count(value: Any) -> Any:
+        nonlocal values
+        values += 1 + len(value)
+        if values > most:
+            raise CodecError(f"a body of more than {most} values")
+        return value
 
     def hook(value: Dict[Any, Any]) -> Any:
+        nonlocal values
+        values += 1 + len(value)
+        if values > most:
+            count(value)
         if _FRAME_KEY in value:
             return _from_frame(value, buffers, used)
         if b"nd" in value:
@@ -65,10 +89,11 @@ def decode(frames: Sequence[Any]) -> Any:
         tree = msgpack.unpackb(
             buffers[0],
             object_hook=hook,
+            list_hook=count,
             max_ext_len=0,
-            max_array_len=65536,
-            max_map_len=4096,
-            max_str_len=1 << 20,
+            max_array_len=max(1, min(MAX_ITEMS, most, buffers[0].nbytes)),
+            max_map_len=MAX_ITEMS,
+            max_str_len=BODY_BYTES,
             max_bin_len=max(1, len(buffers[0])),
         )
     except CodecError:
@@ -80,18 +105,22 @@ def decode(frames: Sequence[Any]) -> Any:
     return tree
 
 
-def _checked(tree: Any) -> Any:
-    """Refuse a mapping that would be read back as an array, or not at all."""
+def _checked(tree: Any, values: List[int]) -> Any:
+    """Refuse what would not be read back: a mapping that looks like an array, or has keys that do not travel, and too much of anything."""
+    if not isinstance(tree, _CONTAINERS):
+        return tree
+    values[0] += 1 + len(tree)
+    if len(tree) > MAX_ITEMS:
+        raise CodecError(f"a list or map of {len(tree)} items; the most is {MAX_ITEMS}: use arrays")
     if isinstance(tree, dict):
         if _FRAME_KEY in tree or b"nd" in tree:
             raise CodecError(f"the keys {_FRAME_KEY!r} and b'nd' are the codec's own")
-        for key, value in tree.items():
+        for key in tree:
             if not isinstance(key, (str, bytes)):
                 raise CodecError(f"the key {key!r:.40} of a map cannot travel; keys are texts or bytes")
-            _checked(value)
-    elif isinstance(tree, (list, tuple)):
-        for value in tree:
-            _checked(value)
+    for value in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(value, _CONTAINERS):
+            _checked(value, values)
     return tree
 
 

@@ -46,7 +46,9 @@ class NoFreeWorker(FarmError):
 
 
 class Busy(FarmError):
-    """A queue is full; try again after a moment."""
+    """Something is full, and nothing was done; trying again after ``retry_after`` seconds may help."""
+
+    retry_after: float = 0.25
 
 
 class LeaseVoid(FarmError):
@@ -59,6 +61,10 @@ class WorkerLost(FarmError):
 
 class BudgetExceeded(WorkerLost, TimeoutError):
     """A request took longer than its budget, and the simulator was ended for it."""
+
+
+class Poisoned(WorkerLost):
+    """An episode that ended one worker after the other, and was given up; the message has what each of them said last."""
 
 
 class OutOfOrder(ProtocolError):

@@ -6,13 +6,25 @@ as ERROR. Bodies of jobs and of their answers never come here: the broker passes
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple
 
 from b2d_zmq.codec import decode, encode
-from b2d_zmq.errors import ErrorCode, FrameTooLarge, RequestError
+from b2d_zmq.errors import Busy, ErrorCode, FrameTooLarge, RequestError
 from b2d_zmq.protocol import Header, Kind, Message, frame_bytes
 
-BODY_BYTES = 1024 * 1024  # what a notice or a request to the broker may weigh; unpacking costs about 100 times that in the worst case
+
+class Bound(NamedTuple):
+    """The most that a body for the broker may be: its bytes, and its values when it is unpacked (some 100 bytes each at worst)."""
+
+    bytes: int
+    values: int
+
+
+BOUNDS: Dict[Kind, Bound] = {
+    Kind.ATTACH: Bound(64 * 1024, 4096),  # the description is kept as long as the worker
+    **dict.fromkeys((Kind.READY, Kind.GOODBYE, Kind.HEARTBEAT), Bound(16 * 1024, 512)),  # progress is kept until the next one
+}
+BOUND = Bound(512 * 1024, 16384)  # of all other kinds: 4096 names of leases, the tail of a log
 
 
 class Body:
@@ -20,9 +32,10 @@ class Body:
 
     def __init__(self, message: Message) -> None:
         total = sum(frame_bytes(frame) for frame in message.body)
-        if total > BODY_BYTES:
-            raise FrameTooLarge(f"a body of {total} bytes for {message.header.kind.name}; the broker reads at most {BODY_BYTES}")
-        tree = decode(message.body) if message.body else {}
+        most = BOUNDS.get(message.header.kind, BOUND)
+        if total > most.bytes:
+            raise FrameTooLarge(f"a body of {total} bytes for {message.header.kind.name}; the broker reads at most {most.bytes}")
+        tree = decode(message.body, most.values) if message.body else {}
         if not isinstance(tree, dict):
             raise RequestError(f"the body of {message.header.kind.name} must be a map, not {type(tree).__name__}")
         self._kind = message.header.kind.name
@@ -74,5 +87,7 @@ def reply(asked: Header, tree: Dict[str, Any]) -> Message:
 
 def error(asked: Header, code: ErrorCode, message: str) -> Message:
     """The ERROR that answers the request with this header."""
-    body = encode({"code": int(code), "message": message, "traceback": ""})
-    return Message(asked._replace(kind=Kind.ERROR, budget=0.0), body)
+    told: Dict[str, Any] = {"code": int(code), "message": message, "traceback": ""}
+    if code is ErrorCode.BUSY:
+        told["retry_after"] = Busy.retry_after
+    return Message(asked._replace(kind=Kind.ERROR, budget=0.0), encode(told))

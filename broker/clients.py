@@ -10,8 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Dict, List, Sequence, Set, Tuple
 
-from b2d_zmq.errors import ErrorCode
-from b2d_zmq.protocol import Header, Kind, Message
+from b2d_zmq.errors import Busy, ErrorCode
+from b2d_zmq.protocol import Header, Kind, Message, frame_bytes
 
 from . import bodies, report
 from .bodies import Body
@@ -20,6 +20,8 @@ from .table import Table, Worker, log
 PROBE = 5.0  # seconds between the notices by which the broker finds that a waiting client is gone
 MOMENT = 2.0  # seconds that even who will not wait waits for workers that are just being released: their hosts answer in milliseconds
 ANSWERS_KEPT = 1024  # answers to ACQUIRE, in case the request comes again
+ANSWER_BYTES_KEPT = 32 * 1024 * 1024  # the same, by weight
+WAITING_OF_ONE = 32  # requests of one peer that may wait
 
 Key = Tuple[bytes, int]  # identity and request number
 
@@ -45,9 +47,10 @@ class Clients:
         self._table, self._most = table, waiting
         self.waiting: Dict[Key, Waiting] = {}  # in the order of coming
         self.answered: OrderedDict[Key, Tuple[Message, Sequence[str]]] = OrderedDict()  # ACQUIREs: the answer, the leases granted
+        self._answer_bytes = 0
 
     def acquire(self, sender: bytes, message: Message, now: float) -> None:
-        """ACQUIRE: grant ``n`` workers at once, or wait. Raises RequestError."""
+        """ACQUIRE: grant ``n`` workers at once, or wait. Raises RequestError and Busy."""
         body, key = Body(message), (sender, message.header.request)
         if key in self.answered:
             self._table.out.append((sender, self.answered[key][0]))
@@ -65,7 +68,7 @@ class Clients:
         self._enqueue(key, wanted, now)
 
     def describe(self, sender: bytes, message: Message, now: float) -> None:
-        """DESCRIBE: the description of a ready worker, without taking it. Raises RequestError."""
+        """DESCRIBE: the description of a ready worker, without taking it. Raises RequestError and Busy."""
         body, asked = Body(message), message.header
         until = now + body.number("wait", 0.0, 1e9, 0.0)
         self._enqueue((sender, asked.request), Waiting(sender, asked, 0, body.text("profile"), "", "", now, until), now)
@@ -145,9 +148,9 @@ class Clients:
             self._table.counters["repeated requests ignored"] += 1
             return
         if len(self.waiting) >= self._most:
-            busy = f"{self._most} requests for workers wait already; try again later"
-            self._answer(key, wanted, bodies.error(wanted.asked, ErrorCode.BUSY, busy))
-            return
+            raise Busy(f"{self._most} requests for workers wait already; try again later")
+        if sum(sender == wanted.sender for sender, _ in self.waiting) >= WAITING_OF_ONE:
+            raise Busy(f"{WAITING_OF_ONE} requests of yours wait for workers already; wait for an answer before sending more")
         self.waiting[key] = wanted
         self.serve(now)
         if key not in self.waiting:
@@ -172,8 +175,10 @@ class Clients:
         self._table.out.append((wanted.sender, answer))
         if wanted.n:
             self.answered[key] = (answer, leases)
-            while len(self.answered) > ANSWERS_KEPT:
-                self.answered.popitem(last=False)
+            self._answer_bytes += sum(map(frame_bytes, answer.body))
+            while len(self.answered) > ANSWERS_KEPT or self._answer_bytes > ANSWER_BYTES_KEPT:
+                _, (forgotten, _) = self.answered.popitem(last=False)
+                self._answer_bytes -= sum(map(frame_bytes, forgotten.body))
 
     def _leave(self, key: Key) -> None:
         del self.waiting[key]

@@ -8,15 +8,20 @@ in seconds of a clock that never goes back. docs/protocol.md has the rules.
 from __future__ import annotations
 
 import heapq
-from typing import Callable, Dict, List
+from collections import OrderedDict
+from typing import Any, Callable, Dict, List
 
 from b2d_zmq.errors import B2DError, ErrorCode, ProtocolError, code_of
 from b2d_zmq.protocol import ANSWERS, REQUESTS, TO_HOST, Header, Kind, Message
 
 from .clients import Clients
+from .held import MOST_BYTES
 from .jobs import Jobs
 from .table import Send, Table, log
 from .workers import Workers
+
+REFUSALS = 64  # answers that one peer gets to what is no message and names no request
+REFUSED_KEPT = 1024  # peers whose refusals are counted
 
 Handler = Callable[[bytes, Message, float], None]
 
@@ -25,12 +30,21 @@ class Broker:
     """Who is alive, who holds whom, what waits. ``boot`` is a word that no other broker of this farm has had."""
 
     def __init__(
-        self, boot: str, *, lease_ttl: float = 30.0, queue: int = 4, waiting: int = 256, grace: float = 5.0, now: float = 0.0
+        self,
+        boot: str,
+        *,
+        lease_ttl: float = 30.0,
+        queue: int = 4,
+        waiting: int = 256,
+        held_bytes: int = MOST_BYTES,
+        grace: float = 5.0,
+        now: float = 0.0,
     ) -> None:
-        self.table = Table(boot, lease_ttl, now)
+        self.table = Table(boot, lease_ttl, now, held_bytes)
         self.jobs = Jobs(self.table, queue, grace)
         self.workers = Workers(self.table, self.jobs)
         self.clients = Clients(self.table, waiting)
+        self._refused: OrderedDict[bytes, int] = OrderedDict()  # by peer: how often what it sent was no message
         self._handlers: Dict[Kind, Handler] = {
             Kind.ACQUIRE: self.clients.acquire,
             Kind.RELEASE: self.clients.release,
@@ -80,6 +94,7 @@ class Broker:
 
     def tick(self, now: float) -> List[Send]:
         """What to send because time has passed."""
+        self._sweep()
         while self.table.alarms and self.table.alarms[0][0] <= now:
             _, _, topic, key = heapq.heappop(self.table.alarms)
             if topic == "lease":
@@ -111,11 +126,34 @@ class Broker:
             self.table.error(sender, asked, ErrorCode.FARM, text)
         return self._taken()
 
+    def _sweep(self) -> None:
+        """Let go of the alarms of leases that are over, which with a long time to live would outnumber the living a thousand times."""
+        table = self.table
+        if len(table.alarms) < 1024 + 4 * (len(table.leases) + len(table.workers) + len(self.clients.waiting)):
+            return
+        table.alarms = [alarm for alarm in table.alarms if self._still(alarm[2], alarm[3])]
+        heapq.heapify(table.alarms)
+
+    def _still(self, topic: str, key: Any) -> bool:
+        if topic == "lease":
+            return key in self.table.leases
+        if topic == "worker":
+            return self.table.workers.get(key.id) is key
+        return topic != "waiting" or key in self.clients.waiting
+
     def _refuse(self, sender: bytes, error: B2DError, request: int) -> None:
         count = self.table.counters["messages refused"] = self.table.counters["messages refused"] + 1
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th, ...: a flood of junk is not a flood of lines
             log.warning("a message of %r was refused (the %d. so far): %s", sender, count, error)
-        self.table.error(sender, Header(Kind.ERROR, request), code_of(error), str(error))
+        if request or self._listens(sender):
+            self.table.error(sender, Header(Kind.ERROR, request), code_of(error), str(error))
+
+    def _listens(self, sender: bytes) -> bool:
+        """Whether to tell this peer of one more message that names no request; who sends many of them does not read the answers."""
+        told = self._refused[sender] = self._refused.pop(sender, 0) + 1
+        if len(self._refused) > REFUSED_KEPT:
+            self._refused.popitem(last=False)
+        return told <= REFUSALS
 
     def _sends(self, now: float) -> List[Send]:
         while self.table.changed:

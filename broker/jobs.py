@@ -34,12 +34,14 @@ class Jobs:
             return
         lease.heard = now
         if lease.running is None:
+            self._table.held.take(sender, message.body)
             self._start(lease, Job(sender, message))
         elif any(job.sender == sender and job.message.header.request == header.request for job in lease.jobs()):
             self._table.counters["repeated requests ignored"] += 1
         elif len(lease.queued) >= self._queue:
             raise Busy(f"lease {lease.name} has {self._queue} jobs waiting behind a running one; wait for an answer before sending more")
         else:
+            self._table.held.take(sender, message.body)
             lease.queued.append(Job(sender, message))
 
     def answer(self, sender: bytes, message: Message, now: float) -> None:
@@ -53,6 +55,7 @@ class Jobs:
         if asked.request != header.request or asked.seq != header.seq:
             table.counters["late answers dropped"] += 1
             return
+        table.held.let_go(lease.running.sender, lease.running.message.body)
         table.out.append((lease.running.sender, message))
         table.counters["jobs answered"] += 1
         lease.running = None
@@ -67,6 +70,7 @@ class Jobs:
     def taken_up(self, lease: Lease, now: float) -> None:
         """Do the jobs that came before their lease was announced."""
         for job in self.strays.pop(lease.name, []):
+            self._table.held.let_go(job.sender, job.message.body)
             try:
                 self.job(job.sender, job.message, now)
             except B2DError as error:  # an old epoch, or a full queue: the one who asked is told, not the host that announced the lease
@@ -76,6 +80,7 @@ class Jobs:
         """The time for announcements is over: answer every job that is still held."""
         held, self.strays = self.strays, {}
         for job in [job for jobs in held.values() for job in jobs]:
+            self._table.held.let_go(job.sender, job.message.body)
             self._table.error(job.sender, job.message.header, ErrorCode.LEASE_VOID, str(self._void(job)))
 
     def _start(self, lease: Lease, job: Job) -> None:
@@ -91,13 +96,14 @@ class Jobs:
         foreign = name and not table.ours(name) and name not in table.ended and name not in table.leases
         if not foreign or now >= self._patient_until or sum(map(len, self.strays.values())) >= STRAYS:
             raise self._void(job)
-        held = self.strays.setdefault(name, [])
+        held = self.strays.get(name, [])
         if any(other.sender == job.sender and other.message.header == job.message.header for other in held):
             table.counters["repeated requests ignored"] += 1
         elif len(held) > self._queue:
             raise Busy(f"{len(held)} jobs of lease {name} wait for its worker to be heard of; wait for an answer before sending more")
         else:
-            held.append(job)
+            table.held.take(job.sender, job.message.body)
+            self.strays.setdefault(name, held).append(job)
 
     def _void(self, job: Job) -> LeaseVoid:
         header, table = job.message.header, self._table

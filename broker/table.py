@@ -18,6 +18,7 @@ from b2d_zmq.errors import ErrorCode
 from b2d_zmq.protocol import Header, Kind, Message
 
 from . import bodies
+from .held import MOST_BYTES, Held
 
 Send = Tuple[bytes, Message]
 
@@ -91,8 +92,9 @@ class Worker:
 class Table:
     """Workers, leases, what must be sent and what must happen later."""
 
-    def __init__(self, boot: str, lease_ttl: float, now: float) -> None:
+    def __init__(self, boot: str, lease_ttl: float, now: float, held_bytes: int = MOST_BYTES) -> None:
         self.boot, self.lease_ttl, self.born = boot, lease_ttl, now
+        self.held = Held(held_bytes)
         self.workers: Dict[str, Worker] = {}
         self.hosts: Dict[bytes, Worker] = {}  # by the announced host's identity
         self.leases: Dict[str, Lease] = {}
@@ -151,6 +153,7 @@ class Table:
         worker, jobs = lease.worker, lease.jobs()
         worker.lease = None
         for job in jobs:
+            self.held.let_go(job.sender, job.message.body)
             self.error(job.sender, job.message.header, code, f"lease {lease.name} on worker {worker.id} is void: {reason}")
         log.info("lease %s of %r on worker %s ended: %s; %d jobs answered", lease.name, lease.label, worker.id, reason[:200], len(jobs))
         if living:

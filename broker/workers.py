@@ -7,13 +7,14 @@ REVOKE until it says RELEASED.
 
 from __future__ import annotations
 
-from b2d_zmq.errors import ErrorCode, ProtocolError
+from b2d_zmq.errors import Busy, ErrorCode, ProtocolError
 from b2d_zmq.protocol import Kind, Message
 
 from .bodies import Body
 from .jobs import Jobs
 from .table import Lease, Table, Worker, log
 
+MOST_WORKERS = 4096
 MISSED = 3.5  # heartbeats that a keeper may miss
 NUDGE_MOST = 32.0  # seconds between repeated WHO and REVOKE; they start at one and double
 LOG_TAIL = 4096  # characters of a host's and its server's log that an error carries
@@ -33,8 +34,10 @@ class Workers:
             raise ProtocolError(f"READY: the keeper's identity must be its worker id {name!r}")
         worker = table.workers.get(name)
         if worker is None:
+            if len(table.workers) >= MOST_WORKERS:
+                raise Busy(f"this broker knows {MOST_WORKERS} workers already, and takes no more; start another farm")
             worker = table.workers[name] = Worker(name, sender, now)
-            table.alarm(now, "worker", name)  # once: it sets itself again, and READY may come any number of times
+            table.alarm(now, "worker", worker)  # once: it sets itself again, and READY may come any number of times
             log.info("worker %s ready", name)
         worker.heartbeat = body.number("heartbeat", 0.02, 600.0, 1.0)
         worker.name, worker.version = body.text("name"), body.text("version")
@@ -108,15 +111,14 @@ class Workers:
         if worker is not None:
             self.remove(worker, f"worker {worker.id} left: {Body(message).text('reason', 4000) or 'no reason given'}")
 
-    def expiry(self, name: str, now: float) -> None:
+    def expiry(self, worker: Worker, now: float) -> None:
         """A worker's alarm: lost if its keeper was silent too long, otherwise look again later."""
-        worker = self._table.workers.get(name)
-        if worker is None:
+        if self._table.workers.get(worker.id) is not worker:  # it left; one that came again under its name has an alarm of its own
             return
         if self._expiry(worker) > now:
-            self._table.alarm(self._expiry(worker), "worker", name)
+            self._table.alarm(self._expiry(worker), "worker", worker)
         else:
-            self.remove(worker, f"worker {name} lost: its keeper was silent for {now - worker.heard:.1f} s")
+            self.remove(worker, f"worker {worker.id} lost: its keeper was silent for {now - worker.heard:.1f} s")
 
     def remove(self, worker: Worker, reason: str) -> None:
         """Forget a worker whose keeper is gone."""
