@@ -14,10 +14,11 @@ from typing import Any, Callable, Deque, Iterable, List, Sequence, Tuple
 
 import zmq
 
-from b2d_zmq.errors import FrameTooLarge, ProtocolError
-from b2d_zmq.protocol import MAX_FRAMES, Message, request_of, unpack
+from b2d_zmq.errors import Busy, FrameTooLarge, ProtocolError
+from b2d_zmq.protocol import MAX_FRAMES, REQUESTS, Message, frame_bytes, request_of, unpack
 from b2d_zmq.wakeup import Wakeup
 
+from .backlog import MOST_BYTES, Backlog
 from .core import Broker
 from .table import Send
 
@@ -34,7 +35,7 @@ class Server:
     """One bound ROUTER socket and its broker. ``endpoint`` is where it listens, with the port that the system chose if none was named."""
 
     def __init__(self, broker: Broker, bind: str, message_bytes: int) -> None:
-        self._broker, self._limit = broker, message_bytes
+        self._broker, self._limit, self._backlog = broker, message_bytes, Backlog()
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         for option, value in (
@@ -123,6 +124,10 @@ class Server:
         except ProtocolError as error:
             self._send(self._broker.refuse(sender, error, request_of(frames)), now)
             return
+        if message.header.kind in REQUESTS and self._backlog.waiting(sender) > MOST_BYTES:
+            told = f"you have not read {self._backlog.waiting(sender)} bytes of answers; read them first"
+            self._send(self._broker.refuse(sender, Busy(told), message.header.request), now)
+            return
         try:
             sends = self._broker.receive(sender, message, now)
         except Exception as error:  # a fault of ours over one message must not end the farm
@@ -143,9 +148,12 @@ class Server:
         waiting: Deque[Send] = deque(sends)
         while waiting:
             to, message = waiting.popleft()
-            header = frames[0] if message is came else message.header.pack()
+            packed = frames[0] if message is came else message.header.pack()
+            header = self._backlog.header(to, packed, sum(map(frame_bytes, message.body)))
             try:
                 self._socket.send_multipart([to, header, *message.body], zmq.NOBLOCK, copy=False)
             except zmq.ZMQError as error:  # nobody of that name (EHOSTUNREACH), or one who does not read (EAGAIN)
+                if error.errno == zmq.EHOSTUNREACH:
+                    self._backlog.forget(to)
                 log.debug("%s to %r was not sent: %s", message.header.kind.name, to, error)
                 waiting.extend(self._broker.unreachable(to, message, now))
