@@ -43,3 +43,10 @@ def tier(value: Any, offered: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in offered:
         raise UnknownOption(f"no tier {value!r:.60}; the workers of this farm restore by {', '.join(offered)}")
     return value
+
+
+def on_loss(value: Any) -> str:
+    """``value`` as what to do when a worker is lost, "resume" or "raise". Raises UnknownOption."""
+    if value not in ("resume", "raise"):
+        raise UnknownOption(f"on_loss is 'resume' or 'raise'; got {value!r:.60}")
+    return str(value)

@@ -1,8 +1,9 @@
 """Client: one DEALER socket to the broker; send requests, gather answers by their number, give every wait a deadline.
 
 It knows requests and leases, not episodes (session.py) or spaces (env.py). Rules: an answer that nobody waits for is dropped with a
-debug line; a wait always ends, with an answer or with an error that says who is silent and what to do; a Client serves one thread at a
-time and one process, and the only other thread is the keep-alive's. Arrays in answers are read-only views of what was received.
+debug line; a wait always ends, with an answer or with an error that says who is silent and what to do; a request that went down with a
+broker is sent again to the next one, under the same number, which is harmless because no job is done twice; a Client serves one thread
+at a time and one process, and the only other thread is the keep-alive's. Arrays in answers are read-only views of what was received.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Type
@@ -50,8 +51,9 @@ class Lease(NamedTuple):
 class Pending:
     """A request on its way. ``done`` looks without waiting; ``result`` waits and gives the answer's body, or raises its error."""
 
-    def __init__(self, client: Client, number: int, what: str, deadline: float, job: bool) -> None:
-        self._client, self._what, self._deadline, self._job = client, what, deadline, job
+    def __init__(self, client: Client, number: int, what: str, seconds: float, frames: List[Any], job: bool) -> None:  # noqa: PLR0917
+        self._client, self._what, self._seconds, self._frames, self._job = client, what, seconds, frames, job
+        self._deadline = time.monotonic() + seconds
         self.number = number
         self._settled = False
         self._body: Any = None
@@ -95,6 +97,9 @@ class Client:
         self._line = _Line(endpoint, self.token)
         self._number = 0
         self._waiting: weakref.WeakValueDictionary[int, Pending] = weakref.WeakValueDictionary()
+        self._swallowed: List[int] = []  # requests that went down with a connection, to be sent again when there is a broker
+        self._patient_until = 0.0  # how long that may take
+        self._connected = True  # False from a loss of the connection until the next one stands
         self._busy = threading.RLock()
         self._close = weakref.finalize(self, self._line.close)
 
@@ -105,11 +110,11 @@ class Client:
             number = self._number + 1
             header = Header(kind, number, name, epoch, seq, budget)
             frames = pack(Message(header, encode(tree)), self.message_bytes)
-            self._take_losses()
+            self._look_at_line()
             self._put(frames)
             self._number = number
             what = f"{kind.name} on worker {lease.worker} (lease {name})" if lease else kind.name
-            pending = Pending(self, number, what, time.monotonic() + budget + self.margin, lease is not None)
+            pending = Pending(self, number, what, budget + self.margin, frames, lease is not None)
             self._waiting[number] = pending
             return pending
 
@@ -122,11 +127,14 @@ class Client:
         with self._alone():
             for pending in pendings:
                 while not pending._settled:
-                    left = pending._deadline - time.monotonic()
-                    if left <= 0.0:
+                    now = time.monotonic()
+                    left = (min(pending._deadline, self._patient_until) if self._swallowed else pending._deadline) - now
+                    if left > 0.0:
+                        self._turn(left)
+                    elif pending._deadline <= now:
                         self._settle(pending, error=self._silence(pending))
                     else:
-                        self._turn(left)
+                        self._give_up(now)
 
     def gather(self, pendings: Sequence[Pending]) -> List[Any]:
         """The answers, in the order of the requests, when all have come; the first error among them is raised then."""
@@ -139,6 +147,7 @@ class Client:
             while self._turn(0.0):
                 pass
             now = time.monotonic()
+            self._give_up(now)
             for pending in [late for late in self._waiting.values() if late._deadline <= now]:
                 self._settle(pending, error=self._silence(pending))
 
@@ -200,27 +209,45 @@ class Client:
             self._busy.release()
 
     def _put(self, frames: List[Any]) -> None:
+        until, warned = time.monotonic() + self.timeout, False
+        while not self._sent(frames):
+            left = until - time.monotonic()
+            if left <= 0.0:
+                told = f"no broker answers at {self.endpoint} (waited {self.timeout:g} s); {_START}, or check the endpoint"
+                raise NoBroker(told)
+            if left < self.timeout - PATIENCE and not warned:
+                log.warning("no broker answers at %s yet; waiting up to %g s (%s)", self.endpoint, self.timeout, _START)
+                warned = True
+            milliseconds = int(min(left, PATIENCE) * 1000) + 1
+            if self._connected:
+                self._line.socket.poll(milliseconds, zmq.POLLOUT)
+            else:
+                self._line.monitor.poll(milliseconds)
+            self._look_at_line()
+
+    def _sent(self, frames: List[Any]) -> bool:
+        """Whether these frames left, behind whatever has to be sent again. A connection that just broke would take them, and lose them."""
+        if not self._connected:
+            return False
         try:
-            self._line.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
-            return
-        except zmq.Again:
-            pass
-        if not self._line.socket.poll(int(min(PATIENCE, self.timeout) * 1000), zmq.POLLOUT):
-            log.warning("no broker answers at %s yet; waiting up to %g s (%s)", self.endpoint, self.timeout, _START)
-            self._line.socket.poll(int(max(0.0, self.timeout - PATIENCE) * 1000), zmq.POLLOUT)
-        try:
+            self._send_again()
             self._line.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
         except zmq.Again:
-            told = f"no broker answers at {self.endpoint} (waited {self.timeout:g} s); {_START}, or check the endpoint"
-            raise NoBroker(told) from None
+            return False
+        return True
 
     def _turn(self, seconds: float) -> bool:
         """Wait for the next event and take it in; False when none came."""
+        again = self._swallowed and self._connected
+        self._line.poller.register(self._line.socket, zmq.POLLIN | zmq.POLLOUT if again else zmq.POLLIN)
         events = dict(self._line.poller.poll(int(seconds * 1000) + (1 if seconds else 0)))
-        if self._line.socket in events:
+        if events.get(self._line.socket, 0) & zmq.POLLIN:
             self._receive(self._line.socket.recv_multipart(copy=False))
         elif self._line.monitor in events:
-            self._take_losses()
+            self._look_at_line()
+        elif self._line.socket in events:
+            with suppress(zmq.Again):  # it was there when it was looked for
+                self._send_again()
         return bool(events)
 
     def _receive(self, frames: List[Any]) -> None:
@@ -247,15 +274,33 @@ class Client:
             return
         self._settle(pending, body, _refusal(body) if header.kind is Kind.ERROR else None)
 
-    def _take_losses(self) -> None:
-        """What was asked over a connection that broke will not be answered: tell each at once instead of waiting."""
-        lost = False
+    def _look_at_line(self) -> None:
+        """What was asked over a connection that broke will not be answered: it is to be asked again over the next one."""
         while self._line.monitor.poll(0):
-            lost = bool(recv_monitor_message(self._line.monitor)) or lost
-        if lost:
-            for pending in list(self._waiting.values()):
-                told = f"the broker at {self.endpoint} went away while {pending._what} was under way; its answer is lost. {_START}"
-                self._settle(pending, error=NoBroker(told))
+            self._connected = recv_monitor_message(self._line.monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            if not self._connected:
+                if not self._swallowed:
+                    self._patient_until = time.monotonic() + self.timeout
+                self._swallowed = sorted(self._waiting.keys())
+                log.warning("the broker at %s went away; waiting up to %g s for it (%s)", self.endpoint, self.timeout, _START)
+
+    def _send_again(self) -> None:
+        """Ask, in the old order and under the old numbers, what the last broker did not answer. Raises zmq.Again where there is none."""
+        while self._swallowed:
+            pending = self._waiting.get(self._swallowed[0])
+            if pending is not None:
+                self._line.socket.send_multipart(pending._frames, zmq.NOBLOCK, copy=False)
+                pending._deadline = time.monotonic() + pending._seconds
+            self._swallowed.pop(0)
+
+    def _give_up(self, now: float) -> None:
+        """No broker came back in time: each request that waits for one is told."""
+        if not self._swallowed or now < self._patient_until:
+            return
+        for pending in [self._waiting[number] for number in self._swallowed if number in self._waiting]:
+            told = f"the broker at {self.endpoint} went away while {pending._what} was under way; its answer is lost"
+            self._settle(pending, error=NoBroker(f"{told}, for no broker came back within {self.timeout:g} s. {_START}"))
+        self._swallowed = []
 
     def _silence(self, pending: Pending) -> B2DError:
         if pending._job:
@@ -265,7 +310,7 @@ class Client:
         return NoBroker(f"the broker at {self.endpoint} is connected but did not answer {pending._what}; look at its log, or restart it")
 
     def _settle(self, pending: Pending, body: Any = None, error: B2DError | None = None) -> None:
-        pending._body, pending._error, pending._settled = body, error, True
+        pending._body, pending._error, pending._settled, pending._frames = body, error, True, []
         self._waiting.pop(pending.number, None)
 
 
@@ -283,7 +328,7 @@ class _Line:
         self.socket.setsockopt(zmq.RCVHWM, 0)  # at most one answer per request comes; a bound here would stall the broker
         self.socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)  # a broker that stands still is noticed as one that went away
         self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 30000)
-        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self.poller = zmq.Poller()
         self.poller.register(self.socket, zmq.POLLIN)
         self.poller.register(self.monitor, zmq.POLLIN)

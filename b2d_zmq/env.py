@@ -1,8 +1,9 @@
 """CarlaEnv: one simulator of the farm as a Gymnasium environment that can also snapshot, restore and fork.
 
 It checks what it is given, counts the episode, and keeps one lease from its first reset until ``close``; the protocol is session.py's and
-client.py's. Rules: no error becomes data, so a lost worker raises WorkerLost (the next reset takes another one); and while a group of
-branches is open the environment itself stands still.
+client.py's. Rules: no error becomes data, so an episode whose worker is lost is lived again on another one and says so in
+``info["resumed"]``, or WorkerLost is raised (the next reset takes another worker); and while a group of branches is open the environment
+itself stands still.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import numpy as np
 from gymnasium import spaces
 
 from . import arguments
-from .client import Client, Pending
+from .client import Client, Lease, Pending
 from .errors import NoEpisode, NoFreeWorker, RequestError, SnapshotMismatch, WrongMode
 from .group import BranchGroup
+from .resume import PATIENCE, Source, release_spares
 from .session import Outcome, Session, annotate, budgets_with, release
 from .snapshot import Snapshot
 from .spaces import check_action, from_wire
@@ -32,6 +34,8 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
     is the number of ticks (0.05 s each) per step. ``timeout``: seconds that the broker may take to answer; ``wait``: seconds to wait for
     a free worker at a reset; ``budgets``: seconds per kind of job, see session.BUDGETS. ``client``: share this one instead of an own.
     ``tier``: how this environment restores and forks unless a call says otherwise, one of ``description["tiers"]`` (without: the first).
+    ``on_loss``: "resume" lives an episode whose worker is lost again on another one, waiting up to ``wait`` seconds for it, and answers
+    the call; ``info["resumed"]`` tells then. "raise" raises WorkerLost.
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}  # noqa: RUF012 (declared so by Gymnasium)
@@ -51,12 +55,14 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         label: str | None = None,
         client: Client | None = None,
         tier: str | None = None,
+        on_loss: str = "resume",
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise RequestError(f"no render mode {render_mode!r}; there are 'human', 'rgb_array' and None")
         self.max_steps, self.frame_skip = arguments.whole("max_steps", max_steps), arguments.whole("frame_skip", frame_skip)
         self.render_mode, self.reward_type, self.reward_weights = render_mode, reward_type, dict(reward_weights or {})
         self.timeout, self.wait, self.budgets = timeout, arguments.seconds("wait", wait), budgets_with(budgets)
+        self.on_loss = arguments.on_loss(on_loss)
         self.episode_steps, self.episode_reward = 0, 0.0
         self.last_observation: Observation | None = None
         self.last_info: Dict[str, Any] = {}
@@ -154,20 +160,37 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         self._take(outcome, snapshot.episode_steps, snapshot.episode_reward)
         return outcome.observation, dict(self.last_info)
 
-    def fork(self, n: int, workers: int | None = None, wait: float = 0.0, block: bool = True, tier: str | None = None) -> BranchGroup:
+    def fork(
+        self,
+        n: int,
+        workers: int | None = None,
+        wait: float = 0.0,
+        block: bool = True,
+        tier: str | None = None,
+        *,
+        spares: int = 0,
+        patience: float = PATIENCE,
+    ) -> BranchGroup:
         """Snapshot, and n branches of it: on n workers, this one included, or on fewer ``workers`` in waves.
 
         The leases are acquired all or none, waiting up to ``wait`` seconds; raises NoFreeWorker, and nothing has changed then. With
         ``block=False`` it returns while the branches are still being set up: call ``group.poll()`` until it gives 1.0. ``tier`` is how
         each branch is restored, as in ``restore``. Waves restore a branch before each of its steps, so any tier but "exact" costs much
         there: "replay" drives the whole way to the branch again, "transfer" adds an error each time; ``group.fidelity`` tells the worst.
+        A branch whose worker is lost is run again on one of ``spares`` more workers that are acquired with the others, or on another one
+        that is free within ``patience`` seconds; where there is none, or with ``on_loss="raise"``, it is not valid from then on.
         """
         n, chosen = arguments.whole("n", n), self.tier_of(tier)
         workers = n if workers is None else arguments.whole("workers", workers)
         if workers > n:
             raise RequestError(f"{workers} workers for {n} branches; at most one worker per branch is of use")
+        spares, patience = arguments.whole("spares", spares, 0), arguments.seconds("patience", patience)
+        if spares and self.on_loss == "raise":
+            raise RequestError(f"{spares} spares are of no use with on_loss='raise'")
         snapshot = self.snapshot()
-        return self.branch(snapshot, n, self._others(n, workers, wait), release, block, chosen)
+        others = self._others(n, workers - 1 + spares, wait)
+        kept = [(session.client, session.lease) for session in others[workers - 1 :]]
+        return self.branch(snapshot, n, others[: workers - 1], release, block, chosen, self.source(patience, kept))
 
     def branch(  # noqa: PLR0917 (only fork and the crew call it)
         self,
@@ -177,9 +200,11 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         give_back: Callable[[Sequence[Session]], None],
         block: bool = True,
         tier: str | None = None,
+        source: Source | None = None,
     ) -> BranchGroup:
         """Like fork, of any fitting snapshot, on this environment's worker and on ``others``, which may belong to several farms.
 
+        ``source`` has the workers for branches that lose theirs (without: as for a fork without spares).
         When the group ends, ``give_back`` gets the sessions that the environment does not go on with; so it does when this call fails.
         """
         try:
@@ -189,8 +214,9 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
             own = self._ready_session()
         except BaseException:
             give_back(others)
+            release_spares(source)
             raise
-        group = BranchGroup(self, snapshot, n, [own, *others], give_back, chosen)
+        group = BranchGroup(self, snapshot, n, [own, *others], give_back, chosen, source or self.source(PATIENCE))
         self._group = group
         try:
             group.begin(block)
@@ -242,6 +268,8 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
     def adopt(self, session: Session | None, outcome: Outcome | None, steps: int, reward: float) -> None:
         """Called by the group when it ends: go on with this session from this outcome, or without an episode when there is none."""
         self._group, self._session = None, session
+        if session is not None:
+            session.source = self.source(self.wait)
         if outcome is not None:
             self._take(outcome, steps, reward)
         else:
@@ -276,9 +304,18 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         """The session on the lease that is held; a new lease when there is none, or when its worker is lost."""
         if self._session is None or self._session.lost is not None:
             self.drop_lease()
-            (lease,) = self.client.acquire(1, wait=self.wait, profile=str(self.description.get("profile", "")))
+            (lease,) = self.client.acquire(1, wait=self.wait, profile=self._profile)
             self._session = Session(self.client, lease, self.budgets)
+        self._session.source = self.source(self.wait)
         return self._session
+
+    def source(self, wait: float, spares: Sequence[Tuple[Client, Lease]] = ()) -> Source | None:
+        """Where a session of this environment gets another worker when it loses its own; None where it is to raise the loss."""
+        return Source(self._profile, wait, spares) if self.on_loss == "resume" else None
+
+    @property
+    def _profile(self) -> str:
+        return str(self.description.get("profile", ""))
 
     def drop_lease(self) -> None:
         """Give the present lease back, if there is one; the next reset acquires another."""
@@ -291,14 +328,14 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
             raise NoEpisode("no episode is under way; call reset() first")
         return self._session
 
-    def _others(self, n: int, workers: int, wait: float) -> List[Session]:
-        if workers == 1:
+    def _others(self, n: int, more: int, wait: float) -> List[Session]:
+        if not more:
             return []
         try:
-            leases = self.client.acquire(workers - 1, wait=wait, profile=str(self.description.get("profile", "")))
+            leases = self.client.acquire(more, wait=wait, profile=self._profile)
         except NoFreeWorker as error:
             advice = f"fork({n}, workers=k) runs the branches in waves on k workers, 1 being the one that is held already"
-            raise NoFreeWorker(f"{error}; {workers - 1} more were wanted for {n} branches. {advice}") from error
+            raise NoFreeWorker(f"{error}; {more} more were wanted for {n} branches. {advice}") from error
         return [Session(self.client, lease, self.budgets) for lease in leases]
 
     def _require_no_group(self, call: str) -> None:

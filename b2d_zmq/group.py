@@ -3,7 +3,8 @@
 All branches are restored by the same procedure, the one on the environment's own worker included, so none is privileged. With fewer
 workers than branches a worker serves several in waves: the branch's own snapshot is restored, stepped, and taken again; same results,
 longer time. A branch that ended stays ended: later steps repeat its last observation with reward 0. A branch whose worker is lost is
-not valid: NaN in rewards and returns, NaN or 0 in observations, the reason in its info. Never a shorter list, never a made-up reward.
+run again on another one (``info["resumed"]``); where there is none it is not valid: NaN in rewards and returns, NaN or 0 in observations,
+the reason in its info. Never a shorter list, never a made-up reward.
 Where the tier is not exact the branches are as true as ``fidelity`` says, and as comparable as ``noise_floor`` finds.
 """
 
@@ -21,6 +22,7 @@ from .batch import same, stack
 from .client import Pending
 from .errors import B2DError, RequestError, WorkerLost, WrongMode
 from .results import GroupRollout, GroupStep
+from .resume import Source, release_spares
 from .session import LOSSES, Outcome, Session, Trajectory, annotate
 from .snapshot import Snapshot, State
 from .spaces import check_actions
@@ -59,12 +61,16 @@ class BranchGroup:
         sessions: Sequence[Session],
         give_back: Callable[[Sequence[Session]], None],
         tier: str = "",
+        source: Source | None = None,
     ) -> None:
         self.n, self.snapshot, self.tier = n, snapshot, tier
         self._env, self._sessions, self._give_back = env, list(sessions), give_back
+        self._source = source
+        for session in self._sessions:
+            session.source = source
         self._branches = [_Branch(i, sessions[i % len(sessions)], snapshot) for i in range(n)]
         self._waves = [self._branches[i : i + len(sessions)] for i in range(0, n, len(sessions))]
-        self._present: Dict[str, int] = {}  # lease -> the branch that its worker is in now
+        self._present: Dict[Session, int] = {}  # the branch that its worker is in now
         self._initial: List[Outcome | None] = []
         self._rounds = list(self._waves)
         self._flight: List[Tuple[_Branch, Pending]] = []
@@ -242,6 +248,7 @@ class BranchGroup:
         """Called when the environment closes: release the other workers and restore nothing."""
         self._open = False
         self._give_back(self._sessions[1:])
+        release_spares(self._source)
 
     def __len__(self) -> int:
         return self.n
@@ -269,7 +276,7 @@ class BranchGroup:
 
     def _bring(self, branches: Sequence[_Branch]) -> None:
         """Have each branch's worker be in that branch; it is not when another branch used the worker since."""
-        absent = [branch for branch in branches if self._present.get(branch.session.lease.name) != branch.index]
+        absent = [branch for branch in branches if self._present.get(branch.session) != branch.index]
 
         def finish(branch: _Branch, pending: Pending) -> None:
             restored = branch.session.finish(pending)
@@ -305,7 +312,7 @@ class BranchGroup:
             raise faults[0]
 
     def _send_restore(self, branch: _Branch) -> Pending:
-        self._present[branch.session.lease.name] = branch.index
+        self._present[branch.session] = branch.index
         return branch.session.send_restore(branch.state.data, self.tier)
 
     def _finish_restore(self, branch: _Branch, pending: Pending) -> None:
@@ -332,6 +339,7 @@ class BranchGroup:
         self._open = False
         self._env.adopt(session, outcome, steps, reward)
         self._give_back([one for one in self._sessions if one is not session])
+        release_spares(self._source)
 
     def _parts(self) -> Dict[str, Any]:
         outcomes = [None if branch.error else branch.outcome for branch in self._branches]

@@ -1,20 +1,26 @@
-"""Session: one episode on one lease. It numbers the jobs, and keeps what it takes to live the episode again.
+"""Session: one episode, on one worker after another. It numbers the jobs, and lives the episode again where its worker is lost.
 
 Each job is sent by a ``send_*`` method and folded in by ``finish``, so that a group can send to all before it waits for any. What is kept:
-how the episode began (reset or snapshot), the actions since, and the digest of each reply. A session whose worker is lost raises the
-reason and refuses everything after; it never makes up an outcome.
+how the episode began (reset or snapshot), the actions since, and the digest of each reply. When the worker is lost, ``finish`` takes
+another one, begins as the episode began, repeats the actions, compares the digests, does the job that was asked for, and says so in
+``info["resumed"]``. Without a ``source`` of workers, or where there is none to be had, it raises the reason of the loss and the session
+refuses everything after; it never makes up an outcome.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Type
+import logging
+import time
+from itertools import groupby
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple, Type, TypeVar
 
 import numpy as np
 
-from . import arguments
+from . import arguments, resume
 from .client import Client, Lease, Pending
 from .errors import (
     B2DError,
+    FarmError,
     LeaseVoid,
     NoEpisode,
     ProtocolError,
@@ -26,13 +32,18 @@ from .errors import (
     WrongMode,
 )
 from .protocol import BEGINNINGS, Kind
+from .resume import Resumed, Source, Thrift
 from .snapshot import State
+
+log = logging.getLogger(__name__)
 
 BUDGETS: Mapping[str, float] = {"reset": 300.0, "restore": 300.0, "snapshot": 60.0, "step": 30.0, "rollout": 10.0, "rollout_step": 1.0}
 """Seconds that each kind of job may take; a rollout of H steps has "rollout" + H times "rollout_step"."""
 
 LOSSES: Tuple[Type[B2DError], ...] = (WorkerLost, LeaseVoid, SimulatorError)
-"""The errors after which a branch has no simulator to go on with."""
+"""The errors after which an episode has no simulator to go on with."""
+
+Entry = Tuple[str, "np.ndarray[Any, Any]", int]  # "step" or "rollout", its actions, ticks a step
 
 
 class Seconds(float):
@@ -73,6 +84,9 @@ class Trajectory(NamedTuple):
     simulator_seconds: float
 
 
+Told = TypeVar("Told", Outcome, Trajectory)
+
+
 class Begin(NamedTuple):
     """How an episode began: by a reset, or from a snapshot's bytes and by which tier."""
 
@@ -82,73 +96,90 @@ class Begin(NamedTuple):
     tier: str = ""
 
 
-class Session:
-    """The episode that ``lease`` is used for. ``log`` holds ("step" or "rollout", actions, ticks) since ``begin``."""
+class _Job(NamedTuple):
+    """A job as it was asked for, so that it can be asked for again of another worker."""
 
-    def __init__(self, client: Client, lease: Lease, budgets: Mapping[str, float] | None = None) -> None:
-        self.client, self.lease, self.budgets = client, lease, budgets_with(budgets)
+    kind: Kind
+    tree: Any
+    budget: float
+    begin: Begin | None = None
+    entry: Entry | None = None
+
+
+class Session:
+    """The episode on ``lease``, and on those that follow it as long as ``source`` has workers.
+
+    ``log`` holds ("step" or "rollout", actions, ticks) since ``begin``; ``digests`` that of the beginning and of each step since.
+    """
+
+    def __init__(self, client: Client, lease: Lease, budgets: Mapping[str, float] | None = None, source: Source | None = None) -> None:
+        self.client, self.lease, self.budgets, self.source = client, lease, budgets_with(budgets), source
         self.seq = 0
         self.begin: Begin | None = None
-        self.log: List[Tuple[str, np.ndarray[Any, Any], int]] = []
+        self.log: List[Entry] = []
         self.digests: List[str] = []
         self.lost: B2DError | None = None
-        self._beginnings: Dict[int, Begin] = {}
+        self._seen: Any = None  # the last observation
+        self._thrift = Thrift()
+        self._losses: List[B2DError] = []  # of the job that is awaited
+        self._resumed: Resumed | None = None  # to be told with the next outcome
+        self._jobs: Dict[int, _Job] = {}
         self._awaited: Pending | None = None  # what was sent and brought no certain end yet
         self._before: Pending | None = None  # the same, before the last request
-        self._logged = 0  # the number of the request that wrote the last entry of the log
 
     def send_reset(self, seed: int, options: Mapping[str, Any]) -> Pending:
         """Ask for a new episode."""
-        pending = self._send(Kind.RESET, {"seed": seed, "options": dict(options)}, self.budgets["reset"])
-        self._beginnings[pending.number] = Begin(seed, dict(options))
-        return pending
+        tree = {"seed": seed, "options": dict(options)}
+        return self._send(_Job(Kind.RESET, tree, self.budgets["reset"], begin=Begin(seed, dict(options))))
 
     def send_restore(self, data: bytes, tier: str = "") -> Pending:
         """Ask the worker to become this snapshot, by ``tier`` or, without, by its first one."""
-        tree = {"data": np.frombuffer(data, np.uint8), **({"tier": tier} if tier else {})}
-        pending = self._send(Kind.RESTORE, tree, self.budgets["restore"])
-        self._beginnings[pending.number] = Begin(data=data, tier=tier)
-        return pending
+        return self._send(self._restoring(Begin(data=data, tier=tier)))
 
     def send_step(self, action: np.ndarray[Any, Any], ticks: int = 1) -> Pending:
         """Ask for one step: ``action`` f32[A], checked, held for ``ticks`` ticks."""
         self._require_episode()
-        pending = self._send(Kind.STEP, {"action": action, "ticks": ticks}, self.budgets["step"])
-        self._note(pending, ("step", action, ticks))
-        return pending
+        return self._send(_Job(Kind.STEP, {"action": action, "ticks": ticks}, self.budgets["step"], entry=("step", action, ticks)))
 
     def send_rollout(self, actions: np.ndarray[Any, Any], ticks: int = 1, observations: str = "last") -> Pending:
         """Ask for H steps in one request: ``actions`` f32[H, A], checked."""
         self._require_episode()
-        tree = {"actions": actions, "ticks": ticks, "observations": observations}
-        pending = self._send(Kind.ROLLOUT, tree, self.budgets["rollout"] + len(actions) * self.budgets["rollout_step"])
-        self._note(pending, ("rollout", actions, ticks))
-        return pending
+        return self._send(self._rolling(actions, ticks, observations)._replace(entry=("rollout", actions, ticks)))
 
     def send_snapshot(self) -> Pending:
         """Ask for the present state."""
         self._require_episode()
-        return self._send(Kind.SNAPSHOT, {}, self.budgets["snapshot"])
+        return self._send(_Job(Kind.SNAPSHOT, {}, self.budgets["snapshot"]))
 
     def finish(self, pending: Pending) -> Outcome:
         """The outcome of a reset, restore or step; raises its error."""
-        begin = self._beginnings.pop(pending.number, None)
-        outcome = _outcome(self._result(pending))
-        if begin is not None:
-            self._begin(begin)
+        job, body = self._result(pending)
+        outcome = self._told(_outcome(body))
+        if job.begin is not None:
+            self._begin(job.begin)
         self.digests.append(outcome.digest)
+        self._seen = outcome.observation
+        self._keep_short(job, outcome.simulator_seconds, outcome.terminated or outcome.truncated)
         return outcome
 
     def finish_rollout(self, pending: Pending) -> Trajectory:
         """The trajectory of a rollout; raises its error."""
-        trajectory = _trajectory(self._result(pending))
+        job, body = self._result(pending)
+        trajectory = self._told(_trajectory(body))
         self.digests.extend(trajectory.digests)
+        if job.entry is not None:  # an episode may end before its rollout does
+            self.log[-1] = (job.entry[0], job.entry[1][: len(trajectory.digests)], job.entry[2])
+        self._seen = trajectory.observations[-1]
+        self._keep_short(job, trajectory.simulator_seconds, bool(trajectory.terminated[-1] or trajectory.truncated[-1]))
         return trajectory
 
     def finish_snapshot(self, pending: Pending) -> State:
         """The state that was asked for; the episode can be lived again from here."""
-        state = _state(self._result(pending))
+        _, body = self._result(pending)
+        state = _state(body)
         self._begin(Begin(data=state.data))
+        self.digests.append(state.digest)
+        self._thrift.taken(state.tier, _seconds(body))
         return state
 
     def require_certain(self) -> None:
@@ -163,36 +194,134 @@ class Session:
         if self.lost is None and self.begin is None:
             raise NoEpisode("no episode is under way on this worker; call reset or restore first")
 
-    def _send(self, kind: Kind, tree: Any, budget: float) -> Pending:
-        if kind not in BEGINNINGS or self.lost is not None:
+    def _restoring(self, begin: Begin) -> _Job:
+        tree = {"data": np.frombuffer(begin.data or b"", np.uint8), **({"tier": begin.tier} if begin.tier else {})}
+        return _Job(Kind.RESTORE, tree, self.budgets["restore"], begin=begin)
+
+    def _rolling(self, actions: np.ndarray[Any, Any], ticks: int, observations: str) -> _Job:
+        tree = {"actions": actions, "ticks": ticks, "observations": observations}
+        return _Job(Kind.ROLLOUT, tree, self.budgets["rollout"] + len(actions) * self.budgets["rollout_step"])
+
+    def _send(self, job: _Job) -> Pending:
+        if job.kind not in BEGINNINGS or self.lost is not None:
             self.require_certain()
-        pending = self.client.send(kind, tree, budget=budget, lease=self.lease, seq=self.seq + 1)
+        pending = self._ask(job)
         self._before, self._awaited = self._awaited, pending
-        self.seq += 1
+        self._jobs = {pending.number: job}
+        if job.entry is not None:
+            self.log.append(job.entry)
         return pending
 
-    def _note(self, pending: Pending, entry: Tuple[str, np.ndarray[Any, Any], int]) -> None:
-        self.log.append(entry)
-        self._logged = pending.number
+    def _ask(self, job: _Job) -> Pending:
+        pending = self.client.send(job.kind, job.tree, budget=job.budget, lease=self.lease, seq=self.seq + 1)
+        self.seq += 1
+        return pending
 
     def _begin(self, begin: Begin) -> None:
         self.begin = begin
         self.log.clear()
         self.digests.clear()
+        self._thrift.begun()
 
-    def _result(self, pending: Pending) -> Any:
+    def _result(self, pending: Pending) -> Tuple[_Job, Any]:
+        """The answer of the worker that the job was sent to, or of the one that came after it."""
+        job = self._jobs.get(pending.number)
+        if job is None:
+            raise WrongMode("this request is not the last that its session sent; what came of it is not known any more")
+        while True:
+            try:
+                body = pending.result()
+            except LOSSES as error:
+                pending = self._elsewhere(job, error)
+                continue
+            except (RequestError, SnapshotError, NoEpisode):
+                self._awaited = self._before  # these leave the episode as it was, uncertain or not
+                if job.entry is not None:
+                    self.log.pop()
+                raise
+            self._awaited = None
+            self._jobs, self._losses = {}, []
+            return job, body
+
+    def _elsewhere(self, job: _Job, error: B2DError) -> Pending:
+        """Ask for the job again where the episode was lived again; raises the loss where that is not to be."""
+        source = self.source
+        if source is None:
+            if not isinstance(error, SimulatorError):  # after that the worker lives, and can begin anew
+                self.lost = error
+            raise error
+        began, lost = time.monotonic(), [*(self._resumed.lost if self._resumed else []), str(error)]
+        while True:
+            self._mourn(job, error)
+            log.warning("worker %s is lost; its episode is lived again elsewhere: %s", self.lease.worker, error)
+            try:
+                self._move(source)
+                steps, at, gaps = self._relive(job)
+                self._resumed = Resumed(lost, self.lease.worker, steps, Seconds(time.monotonic() - began), at, gaps)
+                return self._ask(job)
+            except LOSSES as again:
+                error = again
+                lost.append(str(again))
+            except B2DError as fault:
+                self.lost = type(error)(f"{error}\nIts episode could not be resumed on another worker: {fault}")
+                self.lost.remote_traceback = error.remote_traceback
+                raise self.lost from fault
+
+    def _mourn(self, job: _Job, error: B2DError) -> None:
+        """Count a loss; raises Poisoned where it was one too many."""
+        self._losses.append(error)
+        kills = [loss for loss in self._losses if not isinstance(loss, LeaseVoid)]
+        if len(kills) >= resume.KILLS or len(self._losses) >= resume.ATTEMPTS:
+            self.lost = resume.poisoned(self._losses, f"{job.kind.name} of session {self.client.label!r}")
+            self._let_go()
+            raise self.lost from error
+
+    def _move(self, source: Source) -> None:
+        """Give this lease back, whatever became of it, and take another."""
+        self._let_go()
+        self.client, self.lease = source.take(self.client)
+        self.seq = 0
+
+    def _let_go(self) -> None:
         try:
-            body = pending.result()
-        except (WorkerLost, LeaseVoid) as error:
-            self.lost = error
-            raise
-        except (RequestError, SnapshotError, NoEpisode):
-            self._awaited = self._before  # these leave the episode as it was, uncertain or not
-            if pending.number == self._logged:
-                self.log.pop()
-            raise
-        self._awaited = None
-        return body
+            self.client.release([self.lease])
+        except FarmError as error:
+            log.debug("lease %s is left to lapse: %s", self.lease.name, error)
+
+    def _relive(self, job: _Job) -> Tuple[int, int, Dict[str, float]]:
+        """Bring the new worker to where the job was asked for: how many steps that took, where digests first differed, and the drift."""
+        if job.begin is not None or self.begin is None:
+            return 0, -1, {}
+        outcome = _outcome(self._ask(self._beginning(self.begin)).result())
+        digests, seen = [outcome.digest], outcome.observation
+        for actions, ticks in _pieces(self.log if job.entry is None else self.log[:-1]):
+            driven = 0
+            while driven < len(actions):  # a rollout ends where an episode does
+                done = _trajectory(self._ask(self._rolling(actions[driven:], ticks, "last")).result())
+                digests.extend(done.digests)
+                seen, driven = done.observations[-1], driven + len(done.digests)
+        at = resume.first_difference(self.digests, digests)
+        gaps = resume.drift(self._seen, seen)
+        self.digests = digests
+        return len(digests) - 1, at, gaps
+
+    def _beginning(self, begin: Begin) -> _Job:
+        if begin.data is not None:
+            return self._restoring(begin)
+        return _Job(Kind.RESET, {"seed": begin.seed, "options": dict(begin.options or {})}, self.budgets["reset"])
+
+    def _told(self, outcome: Told) -> Told:
+        """The outcome, with what was resumed for it."""
+        if self._resumed is None:
+            return outcome
+        told, self._resumed = self._resumed.told(), None
+        return outcome._replace(info={**outcome.info, "resumed": told})
+
+    def _keep_short(self, job: _Job, seconds: float, over: bool) -> None:
+        """Take a snapshot of its own accord when one is due, so that living the episode again stays short."""
+        ticks = 0 if job.entry is None else job.entry[2] * (1 if job.entry[0] == "step" else len(job.entry[1]))
+        if self.source is not None and self._thrift.stepped(ticks, seconds) and not over:
+            self.finish_snapshot(self.send_snapshot())
 
 
 def annotate(outcome: Outcome, steps: int, reward: float, worker: str) -> Dict[str, Any]:
@@ -220,6 +349,19 @@ def budgets_with(changes: Mapping[str, float] | None) -> Dict[str, float]:
     if unknown:
         raise UnknownOption(f"no budget {unknown[0]!r}; there are {', '.join(BUDGETS)}")
     return {**BUDGETS, **{name: arguments.seconds(f"budget {name!r}", given, zero=False) for name, given in (changes or {}).items()}}
+
+
+def _pieces(entries: Sequence[Entry]) -> Iterator[Tuple[np.ndarray[Any, Any], int]]:
+    """The actions f32[H, A] of a log, in pieces of one request each, with their ticks a step."""
+    for ticks, group in groupby(entries, key=lambda entry: entry[2]):
+        actions = np.concatenate([np.atleast_2d(entry[1]) for entry in group])
+        for start in range(0, len(actions), resume.PIECE):
+            yield actions[start : start + resume.PIECE], ticks
+
+
+def _seconds(body: Any) -> float:
+    seconds = body.get("simulator_seconds") if isinstance(body, dict) else None
+    return float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
 
 def _outcome(body: Any) -> Outcome:

@@ -9,6 +9,7 @@ from gymnasium.utils import seeding
 
 from .client import Client, Lease, Pending
 from .errors import NoEpisode
+from .resume import Source
 from .session import Session, annotate
 from .snapshot import Snapshot
 
@@ -36,9 +37,9 @@ class SubEnv:
         """Whether the episode is over."""
         return self.terminated or self.truncated
 
-    def take(self, lease: Lease) -> None:
-        """Go on with this lease; what was on the old one is gone."""
-        self.session = Session(self._client, lease, self._budgets)
+    def take(self, lease: Lease, source: Source | None) -> None:
+        """Go on with this lease; what was on the old one is gone. ``source``: where another comes from when that one is lost."""
+        self.session = Session(self._client, lease, self._budgets, source)
 
     def send_reset(self, seed: int | None, options: Dict[str, Any]) -> Pending:
         """Ask for an episode; without a seed, one is drawn. Options that are accepted are those of automatic resets from then on."""

@@ -1,8 +1,9 @@
 """CarlaVectorEnv: N episodes on N workers of one farm, as a Gymnasium vector environment.
 
 Requests go to all workers before any answer is waited for. Autoreset is DISABLED unless asked for otherwise: a sub-environment that ended
-stays ended (its last observation, reward 0) until it is reset, by ``reset`` or by ``options={"reset_mask": bool [N]}``. Errors raise; a
-sub-environment whose worker was lost takes another one at its next reset. No observation is ever made up.
+stays ended (its last observation, reward 0) until it is reset, by ``reset`` or by ``options={"reset_mask": bool [N]}``. An episode whose
+worker is lost is lived again on another one, unless ``on_loss`` is "raise"; then, and where there is none, the error raises, and the
+sub-environment takes another worker at its next reset. No observation is ever made up.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from . import arguments
 from .batch import gather_infos, stack
 from .client import Client, Pending
 from .errors import B2DError, NoEpisode, RequestError, WrongMode
+from .resume import Source
 from .session import budgets_with
 from .snapshot import Snapshot
 from .spaces import check_actions, from_wire
@@ -52,6 +54,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         label: str | None = None,
         client: Client | None = None,
         tier: str | None = None,
+        on_loss: str = "resume",
     ) -> None:
         self.closed = True  # until it stands, so that a failure below leaves nothing to close
         if render_mode not in (None, "rgb_array"):
@@ -62,7 +65,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 20, "autoreset_mode": self.autoreset_mode}
         max_steps = arguments.whole("max_steps", max_steps)
         self._defaults = {"max_steps": max_steps, "reward_type": reward_type, "reward_weights": dict(reward_weights or {})}
-        self._budgets = budgets_with(budgets)
+        self._budgets, self.on_loss = budgets_with(budgets), arguments.on_loss(on_loss)
         self._owns_client = client is None
         self.client = client or Client(endpoint, timeout=timeout, label=label)
         self.closed = False
@@ -179,9 +182,10 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         bare = [sub for sub in subs if sub.session is None or sub.session.lost is not None]
         if bare:
             self.client.release([sub.session.lease for sub in bare if sub.session is not None])
-            leases = self.client.acquire(len(bare), wait=self.wait, profile=str(self.description.get("profile", "")))
+            profile = str(self.description.get("profile", ""))
+            leases = self.client.acquire(len(bare), wait=self.wait, profile=profile)
             for sub, lease in zip(bare, leases):
-                sub.take(lease)
+                sub.take(lease, Source(profile, self.wait) if self.on_loss == "resume" else None)
 
     def _exchange(
         self, subs: Sequence[SubEnv], send: Callable[[SubEnv], Pending], fold: Callable[[SubEnv, Pending], None] = SubEnv.finish

@@ -14,7 +14,7 @@ from bench import until
 
 from b2d_zmq.client import Client
 from b2d_zmq.env import CarlaEnv
-from b2d_zmq.errors import LeaseVoid, NoBroker
+from b2d_zmq.errors import LeaseVoid
 from b2d_zmq.protocol import Kind
 
 BIN = Path(sys.executable).parent
@@ -59,12 +59,7 @@ def test_an_episode_outlives_its_broker(started):
         first.kill()
         first.wait()
         again(started, endpoint)
-
-        def step():
-            with contextlib.suppress(NoBroker):  # what was on its way to the broker that died; the number makes sending again harmless
-                return client.send(Kind.STEP, STEP, budget=30.0, lease=lease, seq=2).result()["tick"]
-
-        assert until(step, 60) == tick + 1
+        assert client.send(Kind.STEP, STEP, budget=30.0, lease=lease, seq=2).result()["tick"] == tick + 1
         (told,) = client.status()["leases"]
         assert (told["lease"], told["epoch"], told["label"]) == (lease.name, lease.epoch, "survivor")
         client.release([lease])
@@ -74,18 +69,16 @@ def test_an_episode_outlives_its_broker(started):
             client.send(Kind.STEP, STEP, budget=30.0, lease=lease, seq=3).result()
 
 
-def test_an_environment_whose_request_went_down_with_the_broker_can_be_reset(started):
+def test_a_request_that_went_down_with_the_broker_is_answered_by_the_next(started):
     first, endpoint = broker(started, "tcp://127.0.0.1:*")
     started(str(BIN / "b2d-worker"), "--endpoint", endpoint, "--backend", "faulty:Counts", "--sensors", "state", "--heartbeat", "0.2")
     with contextlib.closing(CarlaEnv(endpoint, wait=60.0, timeout=60.0)) as env:
         env.reset(seed=10)
         step = env.step([0.5, 0.0, 0.0])
         first.send_signal(signal.SIGSTOP)
-        lost = env.begin_reset(20)  # the broker will never read it, so the host never hears of this number
+        lost = env.begin_reset(10)  # the broker will never read it
         first.kill()
         first.wait()
-        with pytest.raises(NoBroker, match="went away"):
-            env.finish_reset(lost)
         again(started, endpoint)
-        env.reset(seed=10)
+        env.finish_reset(lost)
         assert env.step([0.5, 0.0, 0.0])[4]["digest"] == step[4]["digest"]

@@ -20,7 +20,7 @@ def start(farm):
 
         def opened(backend, workers=1, **options):
             running = farm(workers=workers, backend=f"faulty:{backend}")
-            env = stack.enter_context(CarlaEnv(running.endpoint, wait=30.0, **options))
+            env = stack.enter_context(CarlaEnv(running.endpoint, wait=30.0, on_loss="raise", **options))
             env.reset(seed=1)
             for _ in range(2):
                 env.step(GO)

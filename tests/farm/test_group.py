@@ -295,7 +295,8 @@ def test_bad_calls_of_a_group_say_what_is_wanted(env):
             group.advantages("ppo")
 
 
-def test_a_lost_branch_is_masked_and_never_a_reward(env, dies):
+def test_a_lost_branch_is_masked_and_never_a_reward(env, dies, monkeypatch):
+    monkeypatch.setattr(env, "on_loss", "raise")
     with fork(env) as group:
         group.step(FAN)
         dies.touch()
@@ -318,7 +319,8 @@ def test_a_lost_branch_is_masked_and_never_a_reward(env, dies):
     assert env.step(FORWARD)[4]["episode_steps"] == 11
 
 
-def test_the_environments_own_worker_may_be_the_lost_one(env, dies):
+def test_the_environments_own_worker_may_be_the_lost_one(env, dies, monkeypatch):
+    monkeypatch.setattr(env, "on_loss", "raise")
     with fork(env) as group:
         dies.touch()
         deadly = FAN.copy()
@@ -328,7 +330,8 @@ def test_the_environments_own_worker_may_be_the_lost_one(env, dies):
     assert env.step(FORWARD)[4]["tick"] == tick + 1
 
 
-def test_all_lost_is_an_error_and_the_environment_wants_a_reset(env, dies):
+def test_all_lost_is_an_error_and_the_environment_wants_a_reset(env, dies, monkeypatch):
+    monkeypatch.setattr(env, "on_loss", "raise")
     env.fork(1).close()
     with fork(env, 1) as group:
         dies.touch()

@@ -190,7 +190,7 @@ class TestAsync:
         ready.select_branch(2)
 
     def test_a_setup_that_fails_says_so_once(self):
-        with running(2) as farm, GRPOCarlaEnv(2, [farm.endpoint]) as env:
+        with running(2) as farm, GRPOCarlaEnv(2, [farm.endpoint], on_loss="raise") as env:
             env.reset(seed=1)
             env.save_snapshot()
             with stopped(farm, but=env.envs[0].last_info["worker"]) as host:
@@ -329,7 +329,7 @@ class TestFlaws:
     def test_10_a_lost_branch_is_no_reward_and_no_end(self, tmp_path):
         """It used to be reward 0.0 and terminated True, with None for an observation."""
         die = tmp_path / "die"
-        with running(3, TOY_DIES=str(die)) as farm, GRPOCarlaEnv(3, [farm.endpoint], render_mode="rgb_array") as env:
+        with running(3, TOY_DIES=str(die)) as farm, GRPOCarlaEnv(3, [farm.endpoint], render_mode="rgb_array", on_loss="raise") as env:
             env.reset(seed=1)
             env.save_snapshot()
             env.enable_branching()
@@ -348,8 +348,9 @@ class TestFlaws:
             env.select_branch(2)
             env.single_step(FORWARD)
 
-    def test_10_a_lost_setup_is_an_error_status_and_single_mode(self, toys, ready):
+    def test_10_a_lost_setup_is_an_error_status_and_single_mode(self, toys, ready, monkeypatch):
         """All or nothing: the predecessor went on with the services that it had already restored."""
+        monkeypatch.setattr(ready._crew.drive, "on_loss", "raise")
         others = ready._crew.others
         ready._crew.others = lambda n, wait: [_lost(session) for session in others(n, wait)]
         status = ready.enable_branching(num_branches=2)

@@ -117,7 +117,8 @@ def test_restart_brings_all_branches_back_to_their_start(env):
         assert again.infos[0]["episode_steps"] == 8
 
 
-def test_a_lost_branch_stays_lost_after_a_restart(env, dies):
+def test_a_lost_branch_stays_lost_after_a_restart(env, dies, monkeypatch):
+    monkeypatch.setattr(env, "on_loss", "raise")
     with fork(env) as group:
         dies.touch()
         deadly = FAN.copy()
@@ -178,7 +179,8 @@ def test_a_noise_floor_is_refused_where_it_would_mean_nothing(env):
         group.noise_floor(PLANS[0])
 
 
-def test_a_branch_that_is_lost_meanwhile_is_not_counted(env, dies):
+def test_a_branch_that_is_lost_meanwhile_is_not_counted(env, dies, monkeypatch):
+    monkeypatch.setattr(env, "on_loss", "raise")
     deadly = PLANS.copy()
     deadly[0, 3, 0] = 1.0
     with fork(env) as group:

@@ -194,7 +194,7 @@ def test_leases_are_taken_all_or_none(make, farm):
 
 
 def test_a_lost_worker_is_an_error_and_a_reset_takes_another(make, dies):
-    env = make()
+    env = make(on_loss="raise")
     env.reset(seed=1)
     dies.touch()
     with pytest.raises(WorkerLost):
