@@ -43,7 +43,8 @@ def what_there_is(survey: Survey) -> str:
     """The GPUs in one line, or why none can be seen."""
     if not survey.gpus:
         return survey.trouble or "there is no GPU"
-    return "there is " + ", ".join(f"{gpu.number} = {gpu.name} {gpu.uuid} at {gpu.bus}" for gpu in survey.gpus)
+    told = "there is " + ", ".join(f"{gpu.number} = {gpu.name} {gpu.uuid} at {gpu.bus}" for gpu in survey.gpus)
+    return f"{told}; {survey.trouble}" if survey.trouble else told
 
 
 def rendering(wanted: str, cameras: bool, gpu: bool, why_no_gpu: str) -> bool:

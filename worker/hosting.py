@@ -38,7 +38,12 @@ class Hosting:
         self._page.write(Progress(0, 0, now, now + plan.start_budget, 0, "opening the backend"))
         told = (plan.worker, self.name, plan.endpoint, plan.backend, {**plan.options, **options})
         handover = Handover(*told, plan.message_bytes, plan.log_level, os.getpid(), self._page.fd)
-        self.child = Child(python_command("worker.host:main", [handover.to_json()]), self.relay.write, [self._page.fd])
+        try:
+            self.child = Child(python_command("worker.host:main", [handover.to_json()]), self.relay.write, [self._page.fd])
+        except OSError:
+            self.relay.started()
+            self._let_go()
+            raise
         self.relay.started()
         self._opened = False
         log.info("host %s started, pid %d", self.name, self.child.pid)

@@ -30,6 +30,7 @@ from .hosting import Death, Hosting
 from .plan import Plan
 from .server import Server
 
+RETRY = 1.0  # s after a start that this machine could not do just now
 LAST_WORDS = 1950  # characters of each log that are quoted; the broker passes on 4096
 
 log = logging.getLogger("worker.keeper")
@@ -117,9 +118,9 @@ class Keeper:
     def _server_ready(self, now: float) -> bool:
         try:
             return self._server.ready(now)
-        except FarmError as error:
+        except (FarmError, OSError) as error:
             log.warning("worker %s cannot start now: %s", self._plan.worker, error)
-            self._next_start = now + 1.0
+            self._next_start = now + RETRY
             return False
 
     def _wait(self, now: float) -> Dict[Any, int]:
@@ -141,7 +142,12 @@ class Keeper:
     def _launch(self, now: float) -> None:
         self._hosts += 1
         self._fault, self._worn, self._code = "", "", ErrorCode.WORKER_LOST
-        self._host = Hosting(self._plan, self._hosts, self._server.options(), now)
+        try:
+            self._host = Hosting(self._plan, self._hosts, self._server.options(), now)
+        except OSError as error:  # no process or file is to be had just now: so many may be allowed
+            self._next_start = now + max(RETRY, self._backoff.after(0.0))
+            log.warning("worker %s cannot start a host now: %s", self._plan.worker, error)
+            self._server.end(now, at_once=True)
 
     def _look_after(self, host: Hosting, now: float) -> None:
         """Whether it is over its budget, and whether its server is worn."""

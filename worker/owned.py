@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 from typing import Any, Dict
 
-from b2d_zmq.errors import FarmError
+from b2d_zmq.errors import FarmError, RequestError
 
 from . import launch, processes
 from .backoff import FAILED_STARTS, Quarantine
@@ -62,13 +62,15 @@ class OwnedServer(Server):
         if self._child is not None or now < self._retry < math.inf:
             return False
         self._retry = math.inf
-        drawing = self._finder.find(now)
-        if drawing is None:
-            self._why = self._finder.why
-            return False
         try:
+            drawing = self._finder.find(now)
+            if drawing is None:
+                self._why = self._finder.why
+                return False
             self._launch(drawing, now)
-        except (FarmError, OSError) as error:
+        except (RequestError, FarmError, OSError) as error:
+            if isinstance(error, RequestError) and not self._count:  # later the machine has changed, a GPU has gone: that may pass
+                raise
             self._finder.release()
             self._ports.release(now)
             self._why, self._retry = f"a server cannot be started now: {error}", now + RETRY
