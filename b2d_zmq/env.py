@@ -162,6 +162,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         each branch is restored, as in ``restore``. Waves restore a branch before each of its steps, so any tier but "exact" costs much
         there: "replay" drives the whole way to the branch again, "transfer" adds an error each time; ``group.fidelity`` tells the worst.
         """
+        self._require_no_group("fork")
         n, chosen = arguments.whole("n", n), self.tier_of(tier)
         workers = n if workers is None else arguments.whole("workers", workers)
         if workers > n:
@@ -281,8 +282,10 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         return self._session
 
     def drop_lease(self) -> None:
-        """Give the present lease back, if there is one; the next reset acquires another."""
-        session, self._session = self._session, None
+        """Give the present lease back, if there is one, and an open group's without restoring anything; the next reset acquires another."""
+        group, session, self._group, self._session = self._group, self._session, None, None
+        if group is not None:
+            group.discard()
         if session is not None:
             release([session])
 

@@ -85,6 +85,9 @@ def _measure(plan: Plan, client: Client, routes: Sequence[int | None], say: Say)
         tiers = plan.tiers or tuple(env.description["tiers"])
         for tier in tiers:
             env.tier_of(tier)  # refuses what is not offered before anything is driven
+        there = len(client.status()["workers"])
+        if there < plan.workers:
+            raise RequestError(f"{plan.workers} branches want as many workers, and the farm at {client.endpoint} has {there}; start more")
         say(f"{len(routes)} routes, tiers {', '.join(tiers)}, {plan.workers} branches each; branch point after {plan.prefix} ticks")
         with tqdm(total=len(routes) * (2 + 2 * len(tiers)), unit="run", disable=None) as bar:
             found: List[Record] = []
@@ -163,11 +166,11 @@ class _Route:
         """The branches of one tier: the tape in all of them, then different actions."""
         began = time.monotonic()
         try:
-            with contextlib.closing(self._fork(drive.snapshot, tier)) as group:
-                measured = self._branches(group, drive)
-                measured.wall = time.monotonic() - began
-                record.tiers[tier] = measured
-                group.select(int(np.flatnonzero(group.valid)[0]))  # no restore, unlike close
+            group = self._fork(drive.snapshot, tier)
+            measured = self._branches(group, drive)
+            measured.wall = time.monotonic() - began
+            record.tiers[tier] = measured
+            group.select(int(np.flatnonzero(group.valid)[0]))  # no restore, unlike close: whoever presses ctrl-C is not to wait for one
         except NoBroker:
             raise
         except B2DError as error:

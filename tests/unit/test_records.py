@@ -45,6 +45,13 @@ def test_a_drive_that_ended_early_is_judged_by_what_there_is():
     assert short.ticks == [0, 20] and verdict(short, STILL, 0, 0.5) == "good"
 
 
+@pytest.mark.parametrize(("ticks", "position", "word"), [((0, 50), 0.4, "good"), ((0, 50), 9.0, "degraded"), ((0, 5), 0.2, "degraded")])
+def test_where_there_was_no_look_at_20_or_100_the_looks_before_decide(ticks, position, word):
+    off = np.where(np.arange(101) == ticks[-1], position, 0.0)[None]
+    found, still = (Measured.of(Gaps(one, 0.0 * off, 0.0 * off), ticks, returns=[1.0]) for one in (off, 0.0 * off))
+    assert verdict(found, still, 0, 0.5) == word
+
+
 def record(route, **more):
     one = Record(route, "Town01", "Accident", 60, baseline=STILL)
     for name, value in more.items():
