@@ -49,7 +49,7 @@ def test_it_measures_each_tier_beside_a_drive_that_was_not_restored(measured):
         assert run["noise"] == pytest.approx(np.std(run["returns"]), abs=2e-6)
         assert len(run["drift"]["position"]) == 4 and run["ticks"] == [0, 1, 5, 20]
     restores = told["restores"]["transfer"]
-    assert min(restores["ratio"]["worst"], restores["noise"]["worst"]) > 0.0  # of both: where the road runs across, being beside pays nothing
+    assert min(restores["ratio"]["worst"], restores["noise"]["worst"]) > 0.0  # of both routes: beside may pay nothing
     page, picture = (folder / "fidelity.md").read_text(), cv2.imread(str(folder / "fidelity.png"))
     assert page in done.stdout and "| un-restored | 0 / 0 / 0 |" in page
     assert picture.shape == (HEAD + HIGH, 3 * WIDE, 3)

@@ -1,11 +1,14 @@
 """What ``b2d fidelity`` makes of its measurements: the verdicts, the summary and the page."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from b2d_zmq.records import Measured, Record, page, plain, told, verdict
+from b2d_zmq.sheet import Drive, Story
+from b2d_zmq.sheet import record as numbers
 from b2d_zmq.tracks import Gaps
 
 TICKS = (0, 20, 100)
@@ -96,3 +99,11 @@ def test_the_page_tells_errors_and_what_is_missing():
 
 def test_what_json_does_not_know_becomes_none():
     assert plain({"a": [float("nan"), 1.23456789], "b": (float("inf"), None, "x", 3)}) == {"a": [None, 1.234568], "b": [None, None, "x", 3]}
+
+
+def test_the_demos_numbers_are_json_also_where_nobody_knows_how_far_off_a_restore_is():
+    drive, start = Drive("straight", rewards=[1.0, math.nan]), {"fidelity": [{"ego": {"position": math.nan}}]}
+    info = {"route_id": 1, "town": "Town01", "scenario": {"type": "Accident"}, "weather": "ClearNoon"}
+    found = numbers(Story(info, 0, None, None, [], {}, start, [drive], [math.nan], [0.0], 0, drive, {}))
+    json.dumps(found, allow_nan=False)
+    assert found["start"]["fidelity"][0]["ego"]["position"] is found["branches"][0]["return"] is None
