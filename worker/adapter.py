@@ -47,6 +47,15 @@ def what_there_is(survey: Survey) -> str:
     return f"{told}; {survey.trouble}" if survey.trouble else told
 
 
+def why_none(survey: Survey, environment: Mapping[str, str]) -> str:
+    """Why ``auto`` finds no GPU to take."""
+    if not survey.gpus:
+        return what_there_is(survey)
+    given = environment.get("CUDA_VISIBLE_DEVICES")
+    hidden = "" if given is None else f"; CUDA_VISIBLE_DEVICES={given!r} lets a worker use no other"
+    return f"none is whole (no MIG slices) and allowed; {what_there_is(survey)}{hidden}"
+
+
 def rendering(wanted: str, cameras: bool, gpu: bool, why_no_gpu: str) -> bool:
     """Whether the server draws. A server without a renderer sends no pictures, so a rig with cameras on one is refused."""
     if wanted == "null" and cameras:

@@ -106,10 +106,9 @@ class Finder:
             log.warning("%s", survey.trouble)
         candidates = adapter.rank(survey, plan.gpu, os.environ, lambda gpu: 0)
         if not candidates:
-            drawing = Drawing(
-                adapter.rendering(plan.rendering, plan.cameras, False, adapter.what_there_is(survey)), plan.adapter, plan.quality
-            )
-            log.warning("no GPU may be used (%s); the server draws without one", adapter.what_there_is(survey))
+            why = adapter.why_none(survey, os.environ)
+            drawing = Drawing(adapter.rendering(plan.rendering, plan.cameras, False, why), plan.adapter, plan.quality)
+            log.warning("no GPU may be used (%s); the server draws without one", why)
             return drawing
         self.gpu = self._starts.choose(lambda starting: adapter.rank(survey, plan.gpu, os.environ, starting))
         if self.gpu is None:

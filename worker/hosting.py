@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from typing import Any, Dict, NamedTuple
 
@@ -65,6 +66,11 @@ class Hosting:
             progress = self._page.read()
             self._opened = progress.jobs > 0 or not progress.deadline
         return self._opened
+
+    @property
+    def deadline(self) -> float:
+        """When its job must be over; inf while there is none."""
+        return self._page.read().deadline or math.inf
 
     def overdue(self, now: float) -> str:
         """In words, that its job takes longer than it may; else the empty string."""

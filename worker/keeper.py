@@ -30,6 +30,7 @@ from .hosting import Death, Hosting
 from .plan import Plan
 from .server import Server
 
+WATCH = 0.5  # s between two looks at what the host is at, however slow the heartbeats: a job begins without a word to the keeper
 RETRY = 1.0  # s after a start that this machine could not do just now
 LAST_WORDS = 1950  # characters of each log that are quoted; the broker passes on 4096
 
@@ -128,6 +129,8 @@ class Keeper:
         poller.register(self._control.socket, zmq.POLLIN if self._announced else zmq.POLLIN | zmq.POLLOUT)
         fds = [self._wakeup.fd, self._plan.lifeline]
         until = [self._next_beat, self._server.wake()]
+        if self._host is not None and not self._fault:
+            until += [self._host.deadline, now + WATCH]
         if self._host is not None and self._host.relay.open:
             fds.append(self._host.relay.fd)
         if self._host is None and self._give_up is None and self._next_start > now:  # else the server is not ready yet, and wakes

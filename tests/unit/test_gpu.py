@@ -193,6 +193,14 @@ def test_a_survey_that_fails_is_quoted(monkeypatch):
     assert until(lambda: asked.result(time.monotonic())).trouble == "the survey of the GPUs failed (exit code 3): out of luck"
 
 
+def test_gpus_that_a_scheduler_hides_are_told(seeker, monkeypatch):
+    asked = seeker(Survey((card(0), card(1, mig=True))))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert asked.find(0.0) is None
+    with pytest.raises(RequestError, match=r"none is whole .* and allowed; there is 0 = H100 .*; CUDA_VISIBLE_DEVICES='1' lets"):
+        asked.find(0.1)
+
+
 def numbers(gpus):
     return [each.number for each in gpus]
 

@@ -18,12 +18,13 @@ from b2d_zmq.errors import RequestError
 from worker import carla_root, locks, output, processes
 from worker.backoff import ASIDE, WITHIN, Quarantine
 from worker.child import Child, tied
+from worker.external import ExternalServer
 from worker.launch import MARK, Drawing, check_flags, command, environment
 from worker.locks import run_folder, take
 from worker.options import server_plan
 from worker.output import LogFile, Relay
 from worker.owned import OwnedServer
-from worker.plan import ServerPlan
+from worker.plan import ExternalPlan, ServerPlan
 from worker.ports import Block
 from worker.record import Record
 from worker.wear import SLACK, Limits, Wear
@@ -137,6 +138,13 @@ def test_which_server_a_worker_needs(root, monkeypatch):
     assert plan().limits == Limits(2.0, 1_500_000_000, 0)
     assert plan("embedded") is None  # whoever has CARLA installed may use the embedded world all the same
     assert plan("own:Backend") is None
+
+
+def test_a_server_has_one_worker_by_whatever_name(tmp_path):
+    first = ExternalServer(ExternalPlan("localhost", 2000, True, str(tmp_path / "run")))
+    with pytest.raises(RequestError, match=r"another worker already uses the CARLA server at 127\.0\.0\.1:2000"):
+        ExternalServer(ExternalPlan("127.0.0.1", 2000, True, str(tmp_path / "run")))
+    first.close()
 
 
 def test_a_server_that_grows_is_worn_and_another_map_is_no_growth():
@@ -316,12 +324,13 @@ def test_a_tied_child_becomes_what_it_is_told_and_fails_in_words(tmp_path):
     assert f"{tmp_path} cannot be run: Permission denied" in told
 
 
-def test_a_tied_child_dies_with_its_parent(tmp_path):
-    code = (
-        "import sys; from worker.child import Child, tied\n"
-        "child = Child(tied(['/bin/sleep', '600']), 2)\n"
-        "print(child.pid, flush=True); sys.stdin.read()"
-    )
+TIED = "from worker.child import Child, tied; child = Child(tied(['/bin/sleep', '600']), 2)"
+SURVEY = "from worker import inquiry; inquiry.python_command = lambda *_: ['/bin/sleep', '600']; child = inquiry.Inquiry(0.0)._child"
+
+
+@pytest.mark.parametrize("start", [TIED, SURVEY])
+def test_a_tied_child_dies_with_its_parent(start):
+    code = f"import sys; {start}; print(child.pid, flush=True); sys.stdin.read()"
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     pid = int(parent.stdout.readline())
     parent.kill()
