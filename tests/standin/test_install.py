@@ -9,8 +9,9 @@ import sys
 import pytest
 from standins import StandIn, client_of, wheel
 
-from worker.standin import flags
+from worker.standin import cli, flags
 from worker.standin.install import BINARY, LAUNCHER
+from worker.standin.town import build
 
 ROUTE = """<routes><route id="7" town="Town07"><waypoints>
 <position x="0" y="0" z="0"/><position x="120" y="0" z="0"/></waypoints></route></routes>"""
@@ -75,6 +76,21 @@ def test_without_rendering_cameras_are_silent(standin):
 def test_ports(words, ports):
     found = flags.read(words)
     assert (found.rpc_port, found.streaming_port, found.secondary_port) == ports
+
+
+@pytest.mark.parametrize("port", ["65536", "65534", "x"])
+def test_ports_that_are_none(port):
+    with pytest.raises(ValueError, match="wanted: 1 to 65535"):
+        flags.read([f"-carla-rpc-port={port}"])
+
+
+def test_routes_of_several_files_may_have_the_same_ids(tmp_path):
+    here, there = tmp_path / "here.xml", tmp_path / "there.xml"
+    here.write_text(ROUTE)
+    there.write_text(ROUTE.replace("Town07", "Town05_Opt"))
+    routes = cli._routes((str(here), str(there), str(here)))
+    assert [route.town for route in routes] == ["Town07", "Town05_Opt"]
+    assert len(build("Town05_Opt", routes).roads) == len(build("Town05", routes).roads) == 1  # a town without routes has three
 
 
 def test_rendering_and_unknown_flags():

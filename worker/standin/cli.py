@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
@@ -23,6 +24,7 @@ from .options import own_options, words
 from .server import Server
 from .simulator import Config, Simulator
 from .streams import Streams
+from .town import plain
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +67,17 @@ def _serve(faults: Faults, flags: Flags, dialect: str, version: str, routes: Tup
     faults.start()
     streams = Streams()
     config = Config(DIALECTS[dialect], version or dialect, routes, 0, flags.rendering)
-    first = FIRST_MAP if any(route.town in FIRST_MAP for route in routes) else routes[0].town
+    first = FIRST_MAP if any(plain(route.town) == plain(FIRST_MAP) for route in routes) else routes[0].town
     threading.Event().wait(faults.start_seconds)
-    server = Server((flags.rpc_port, flags.streaming_port, flags.secondary_port), streams)
-    sim = Simulator(config._replace(streaming_port=server.ports[1]), streams, faults, first)
-    log.info("CARLA %s (stand-in, pid %d) serves %s at port %d", config.version, os.getpid(), sim.world.town.name, server.ports[0])
-    server.run(sim)
+    with closing(Server((flags.rpc_port, flags.streaming_port, flags.secondary_port), streams)) as server:
+        sim = Simulator(config._replace(streaming_port=server.ports[1]), streams, faults, first)
+        log.info("CARLA %s (stand-in, pid %d) serves %s at port %d", config.version, os.getpid(), sim.world.town.name, server.ports[0])
+        server.run(sim)
 
 
 def _routes(files: Tuple[str, ...]) -> Tuple[Route, ...]:
-    found: Dict[int, Route] = {}
+    found: Dict[Tuple[int, str, bytes], Route] = {}  # the files of one set may overlap, and those of two sets use the same ids
     for path in files or (str(route_files.DEFAULT_FILE),):
         for route in route_files.read(Path(path)):
-            found.setdefault(route.id, route)
+            found.setdefault((route.id, route.town, route.waypoints.tobytes()), route)
     return tuple(found.values())
