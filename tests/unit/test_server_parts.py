@@ -65,6 +65,15 @@ def test_what_is_no_installation_is_refused(root, tmp_path):
         carla_root.find(str(root))
 
 
+def test_a_folder_that_this_user_may_not_read_is_refused(root, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(carla_root.Path, "is_dir", forbidden)
+    with pytest.raises(RequestError, match=r"cannot be looked into \(Permission denied: .*CARLA 0\.9\.15"):
+        carla_root.find(str(root))
+
+
 def test_unreal_5_is_told_apart(tmp_path):
     (tmp_path / "CarlaUnreal.sh").write_text("")
     with pytest.raises(RequestError, match="Unreal Engine 5"):
