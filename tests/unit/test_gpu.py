@@ -114,6 +114,20 @@ def test_the_numbers_of_vulkan_are_found_by_uuid(monkeypatch):
     assert found.numbering == "vulkaninfo, by UUID"
 
 
+def test_vulkaninfo_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpu._ask_vulkan() == ({}, "vulkaninfo is not installed")
+    command = tmp_path / "vulkaninfo"
+    command.write_text(f'#!/bin/sh\n[ "$*" = --summary ] && /bin/cat "{tmp_path}/told"\nexit $VULKAN\n')
+    command.chmod(0o700)
+    (tmp_path / "told").write_text(SUMMARY)
+    monkeypatch.setenv("VULKAN", "0")
+    assert gpu._ask_vulkan() == ({UUIDS[1]: 0, UUIDS[0]: 1}, "")
+    (tmp_path / "told").write_text("ERROR_INCOMPATIBLE_DRIVER\n")
+    monkeypatch.setenv("VULKAN", "3")
+    assert gpu._ask_vulkan() == ({}, "vulkaninfo ended with 3: ERROR_INCOMPATIBLE_DRIVER")
+
+
 def test_where_vulkan_shows_only_some_the_bus_decides(monkeypatch):
     cards = [card(0, bus="00000000:99:00.0"), card(1, bus="00000000:17:00.0")]
     found = survey_of(monkeypatch, nvml(*cards), ({}, ""))
