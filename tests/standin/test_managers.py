@@ -7,7 +7,7 @@ from standins import run_client, wheel
 carla = wheel()
 
 _START = """
-import sys, socket, carla
+import sys, socket, subprocess, carla
 client = carla.Client("127.0.0.1", int(sys.argv[1]))
 client.set_timeout(10.0)
 world = client.get_world()
@@ -74,6 +74,10 @@ ticks(60)
 assert car.get_location().distance(start) > 5.0
 again = client.get_trafficmanager(port)
 assert again.get_port() == port
+there = "client = __import__('carla').Client('127.0.0.1', {}); print('there', client.get_trafficmanager({}).get_port())"
+other = subprocess.run([sys.executable, "-c", there.format(sys.argv[1], port)], capture_output=True, text=True, timeout=20.0)
+assert f"there {port}" in other.stdout, other.stderr
+ticks(1)
 end()
 """
 )
