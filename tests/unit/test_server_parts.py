@@ -240,6 +240,7 @@ def test_a_full_disk_leaves_a_lock_a_lock(tmp_path, monkeypatch):
 def left_behind(folder, mark, told):
     """A process that carries a mark, and the lock file that tells of it."""
     process = subprocess.Popen(["sleep", "600"], start_new_session=True, env={**os.environ, MARK: mark})
+    until(lambda: processes.has_mark(process.pid, f"{MARK}={mark}"))  # for a moment after its exec a process has no environment
     start = processes.look(process.pid).start
     record = {"pid": process.pid, "start": start, "mark": "m1", "boot": processes.boot(), **told}
     (folder / "worker-w.lock").write_text(json.dumps(record))
