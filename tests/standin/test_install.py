@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 from standins import StandIn, client_of, wheel
 
 from worker.standin import cli, flags
-from worker.standin.install import BINARY, LAUNCHER
+from worker.standin.install import BINARY, LAUNCHER, install
 from worker.standin.town import build
 
 ROUTE = """<routes><route id="7" town="Town07"><waypoints>
@@ -30,6 +31,17 @@ def test_layout_in_a_folder_with_spaces(tmp_path):
     assert "--die-in-load=1" in script and "--leak-mb=1.5" in script
     run = subprocess.run([str(root / LAUNCHER), "-carla-rpc-port=99999999"], capture_output=True, text=True, check=False, cwd="/")
     assert run.returncode == 1 and "a port '99999999'" in run.stderr
+
+
+def test_a_real_carla_is_not_written_over(tmp_path):
+    for name in (BINARY, LAUNCHER):
+        root = tmp_path / type(name).__name__
+        install(root, "0.9.16", [])
+        install(root, "0.9.16", [])
+        (root / name).write_bytes(b"\x7fELF" + bytes(100))
+        told = CliRunner().invoke(cli.main, ["install", str(root)])
+        assert told.exit_code == 1 and "no stand-in's" in told.output
+        assert (root / name).read_bytes()[:4] == b"\x7fELF"
 
 
 def test_the_binary_becomes_the_server(tmp_path):

@@ -43,7 +43,10 @@ def main() -> None:
 def install(root: Path, **options: Any) -> None:
     """Lay out ROOT like CARLA's folder; give it to b2d-worker as --carla-root."""
     options["routes"] = tuple(str(Path(each).resolve()) for each in options["routes"])
-    lay_out(root.resolve(), options["report_version"] or options["dialect"], words(options))
+    try:
+        lay_out(root.resolve(), options["report_version"] or options["dialect"], words(options))
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
