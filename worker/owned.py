@@ -55,7 +55,7 @@ class OwnedServer(Server):
         self._retry = math.inf  # when to try again; inf: at once
         self._up = self._ending = False
         self._kill_at = math.inf
-        self._why = self._worn = ""
+        self._why = self._said = self._worn = ""
 
     def ready(self, now: float) -> bool:
         """Start one as soon as there is a GPU, a place to start on it, and a block of ports."""
@@ -74,7 +74,9 @@ class OwnedServer(Server):
             self._finder.release()
             self._ports.release(now)
             self._why, self._retry = f"a server cannot be started now: {error}", now + RETRY
-            log.warning("%s; another try in %.0f s", self._why, RETRY)
+            if self._why != self._said:  # a disk that is full for a day is not told once a second
+                self._said = self._why
+                log.warning("%s; it is tried again every %.0f s", self._why, RETRY)
             return False
         return True
 
@@ -190,7 +192,7 @@ class OwnedServer(Server):
         self._count += 1
         self._drawing, self._began, self._wear = drawing, now, Wear(plan.limits)
         self._up = self._ending = False
-        self._kill_at, self._why, self._worn = math.inf, "", ""
+        self._kill_at, self._why, self._said, self._worn = math.inf, "", "", ""
         log.info("server %d started at port %d, traffic manager at %d; its log: %s", self._child.pid, block.rpc, block.tm, self._log.path)
 
     def _bury(self, now: float) -> int:

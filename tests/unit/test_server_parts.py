@@ -296,7 +296,7 @@ def test_a_signal_to_a_child_that_is_over_leaves_its_group_to_be_ended(tmp_path)
         until(lambda: ended(grandchild))
 
 
-def test_a_machine_that_changes_is_no_wrong_configuration(root, tmp_path, monkeypatch):
+def test_a_machine_that_changes_is_no_wrong_configuration(root, tmp_path, monkeypatch, caplog):
     def missing(now):
         raise RequestError("--gpu 1: no such GPU here")
 
@@ -314,8 +314,10 @@ def test_a_machine_that_changes_is_no_wrong_configuration(root, tmp_path, monkey
         assert not server.ready(1.0)
         assert "cannot be started now: --gpu 1: no such GPU here" in server.doing
         assert server.wake() == 2.0
+        assert not server.ready(2.0)
+        assert [record.levelname for record in caplog.records if "cannot be started now" in record.message] == ["WARNING"]  # said once
         monkeypatch.setattr(server._finder, "find", find)
-        assert server.ready(2.0)
+        assert server.ready(3.0)
     finally:
         server.close()
 
