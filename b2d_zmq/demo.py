@@ -106,7 +106,8 @@ def _tell(env: CarlaEnv, plan: Plan, say: Say) -> Story:
     dt = float(env.description["dt"])
     workers = None if plan.workers is None or plan.workers >= plan.branches else plan.workers
     with _timed(timings, "fork"):
-        group = env.fork(plan.branches, workers=workers)
+        group = env.fork(plan.branches, workers=workers, block=False)
+        group.begin()  # not in fork, which would restore the environment for whoever presses ctrl-C
     start = _start(group, say)
     with _timed(timings, "group_steps"):
         branches = _step(group, plan, info, dt)

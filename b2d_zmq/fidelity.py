@@ -165,12 +165,13 @@ class _Route:
     def _tier(self, drive: _Drive, record: Record, tier: str) -> None:
         """The branches of one tier: the tape in all of them, then different actions."""
         began = time.monotonic()
-        try:
+        try:  # the group is never closed, which would restore once more: nobody needs that, least of all who presses ctrl-C
             group = self._fork(drive.snapshot, tier)
+            group.begin()
             measured = self._branches(group, drive)
             measured.wall = time.monotonic() - began
             record.tiers[tier] = measured
-            group.select(int(np.flatnonzero(group.valid)[0]))  # no restore, unlike close: whoever presses ctrl-C is not to wait for one
+            group.select(int(np.flatnonzero(group.valid)[0]))
         except NoBroker:
             raise
         except B2DError as error:
@@ -191,7 +192,7 @@ class _Route:
     def _fork(self, snapshot: Snapshot, tier: str) -> BranchGroup:
         leases = self._client.acquire(self._plan.workers - 1, wait=WAIT, profile=str(self._env.description["profile"]))
         others = [Session(self._client, lease, self._env.budgets) for lease in leases]
-        return self._env.branch(snapshot, self._plan.workers, others, release, tier=tier)
+        return self._env.branch(snapshot, self._plan.workers, others, release, block=False, tier=tier)
 
     @staticmethod
     def _options(route: int | None) -> Dict[str, Any]:

@@ -129,7 +129,7 @@ class BranchGroup:
         return formulas.advantages(self.returns, self.valid, kind, eps)
 
     def begin(self, block: bool = True) -> None:
-        """Called by fork: restore the snapshot for every branch."""
+        """Restore the snapshot for every branch; fork calls this."""
         while self.poll() < 1.0 and block:
             _wait(self._flight)
 
