@@ -228,6 +228,7 @@ def test_wrong_arguments_are_told_of(sim):
         ("set_actor_target_velocity", (CAR, (float("inf"), 0.0, 0.0))),
         ("apply_control_to_walker", (WALKER, [[1.0, 0.0, 0.0], float("inf"), False])),
         ("apply_control_to_vehicle", (CAR, (*CONTROL[:6], float("inf")))),
+        ("set_weather_parameters", ([float("nan")] * 14,)),
     ],
 )
 def test_numbers_that_the_world_would_never_be_rid_of_are_refused(sim, method, arguments):

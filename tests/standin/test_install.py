@@ -57,6 +57,14 @@ def test_the_binary_becomes_the_server(tmp_path):
         server.close()
 
 
+def test_an_error_of_its_own_is_told_with_its_traceback(tmp_path, monkeypatch):
+    routes = tmp_path / "routes.xml"
+    routes.write_text(ROUTE)
+    monkeypatch.setattr(cli.Server, "run", lambda server, sim: [].remove(sim))  # a ValueError, as a port that is none
+    told = CliRunner().invoke(cli.main, ["serve", f"--routes={routes}", "-carla-rpc-port=0"])
+    assert isinstance(told.exception, ValueError)
+
+
 def test_without_rendering_cameras_are_silent(standin):
     carla = wheel()
     server = standin(flags=["-nullrhi"])

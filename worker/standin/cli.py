@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
@@ -56,15 +56,16 @@ def serve(dialect: str, routes: Tuple[str, ...], report_version: str, flags: Tup
     """Be the server; FLAGS are CARLA's, such as -carla-rpc-port=2000 and -nullrhi."""
     logging.basicConfig(level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        _serve(Faults(**{name: faults[name] for name in _FAULTS}), read(flags), dialect, report_version, _routes(routes))
+        server, sim = _started(Faults(**{name: faults[name] for name in _FAULTS}), read(flags), dialect, report_version, _routes(routes))
     except (Refused, OSError, RequestError, ValueError) as error:
         log.error("%s", error)
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    with closing(server), suppress(KeyboardInterrupt):
+        server.run(sim)
+    raise SystemExit(130)
 
 
-def _serve(faults: Faults, flags: Flags, dialect: str, version: str, routes: Tuple[Route, ...]) -> None:
+def _started(faults: Faults, flags: Flags, dialect: str, version: str, routes: Tuple[Route, ...]) -> Tuple[Server, Simulator]:
     for flag in flags.unknown:
         log.info("unknown flag passed over: %s", flag)
     faults.start()
@@ -72,10 +73,10 @@ def _serve(faults: Faults, flags: Flags, dialect: str, version: str, routes: Tup
     config = Config(DIALECTS[dialect], version or dialect, routes, 0, flags.rendering)
     first = FIRST_MAP if any(plain(route.town) == plain(FIRST_MAP) for route in routes) else routes[0].town
     threading.Event().wait(faults.start_seconds)
-    with closing(Server((flags.rpc_port, flags.streaming_port, flags.secondary_port), streams)) as server:
-        sim = Simulator(config._replace(streaming_port=server.ports[1]), streams, faults, first)
-        log.info("CARLA %s (stand-in, pid %d) serves %s at port %d", config.version, os.getpid(), sim.world.town.name, server.ports[0])
-        server.run(sim)
+    server = Server((flags.rpc_port, flags.streaming_port, flags.secondary_port), streams)
+    sim = Simulator(config._replace(streaming_port=server.ports[1]), streams, faults, first)
+    log.info("CARLA %s (stand-in, pid %d) serves %s at port %d", config.version, os.getpid(), sim.world.town.name, server.ports[0])
+    return server, sim
 
 
 def _routes(files: Tuple[str, ...]) -> Tuple[Route, ...]:

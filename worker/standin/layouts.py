@@ -38,10 +38,10 @@ def pose_of(value: Wire) -> Pose:
 def vector_of(value: Wire) -> Vector:
     """A vector, location or rotation."""
     x, y, z = value
-    return (_number(x), _number(y), _number(z))
+    return (finite(x), finite(y), finite(z))
 
 
-def _number(value: Wire) -> float:
+def finite(value: Wire) -> float:
     """A number that the world can go on with."""
     if not math.isfinite(value):
         raise ValueError(f"no finite number: {value}")
@@ -126,4 +126,4 @@ def control_of(value: Wire) -> Control:
 def stride_of(value: Wire) -> Stride:
     """The Stride of a WalkerControl."""
     direction, speed, jump = value
-    return Stride(vector_of(direction), max(0.0, _number(speed)), bool(jump))
+    return Stride(vector_of(direction), max(0.0, finite(speed)), bool(jump))
