@@ -61,6 +61,33 @@ end()
 """
 )
 
+_FOLLOWS = (
+    _START
+    + """
+start = there.get_waypoint(points[0].location)
+place = start.next(30.0)[0].transform
+place.location.z += 0.3
+front = world.spawn_actor(library.find("vehicle.audi.tt"), place)
+front.apply_control(carla.VehicleControl(brake=1.0))
+back = world.spawn_actor(library.find("vehicle.audi.tt"), points[0])
+ticks(1)
+back.set_autopilot(True, port)
+most = 0.0
+for _ in range(240):
+    world.tick()
+    most = max(most, back.get_velocity().length())
+gap = back.get_location().distance(front.get_location())
+print("fastest", round(most, 1), "gap", round(gap, 1), "stands", back.get_velocity().length())
+assert most > 3.0 and back.get_velocity().length() < 0.1 and 4.2 < gap < 15.0
+assert front.get_location().distance(place.location) < 0.5  # nobody pushed it
+front.set_autopilot(True, port)
+ticks(80)
+print("then", front.get_velocity().length(), back.get_velocity().length())
+assert min(front.get_velocity().length(), back.get_velocity().length()) > 2.0
+end()
+"""
+)
+
 _BATCH = (
     _START
     + """
@@ -85,6 +112,10 @@ end()
 
 def test_cars_of_a_manager_drive_on_the_road(server):
     assert "done" in run_client(server, _DRIVES)
+
+
+def test_a_car_of_a_manager_follows_the_one_ahead(server):
+    assert "done" in run_client(server, _FOLLOWS)
 
 
 def test_a_car_spawned_with_autopilot_drives(server):
