@@ -37,9 +37,9 @@ def seed(value: Any) -> int:
 
 
 def tier(value: Any, offered: Sequence[str]) -> str:
-    """``value`` as one of the tiers that a farm offers; None is "", which is the first of them. Raises UnknownOption."""
-    if value is None or value == "":
-        return ""
+    """``value`` as one of the tiers that a farm offers; None is the first of them ("" where it names none). Raises UnknownOption."""
+    if value is None:
+        return str(offered[0]) if offered else ""
     if not isinstance(value, str) or value not in offered:
         raise UnknownOption(f"no tier {value!r:.60}; the workers of this farm restore by {', '.join(offered)}")
     return value

@@ -128,7 +128,7 @@ def up(workers: int, bind: str, backend: str | None, worker_options: Tuple[str, 
         click.echo(f"  {ready} of {total} workers ready", err=True)
 
     def doing(worker: str, words: str) -> None:
-        if options["carla_root"] or worker_options:
+        if backend not in (None, "embedded"):
             click.echo(f"  {worker}: {words}", err=True)
 
     click.echo(f"starting a broker and {workers} workers ...", err=True)
@@ -210,7 +210,7 @@ def demo(**options: Any) -> None:
 
 def _whole_numbers(_context: click.Context, _parameter: click.Parameter, text: str) -> Tuple[int, ...]:
     try:
-        ticks = sorted({int(word) for word in text.split(",")})
+        ticks = sorted({0, *(int(word) for word in text.split(","))})
     except ValueError:
         raise click.BadParameter(f"{text!r} is no list such as 0,1,5,20") from None
     if not 0 <= ticks[0] <= ticks[-1] <= MOST_TICKS or ticks[-1] == 0:
@@ -221,8 +221,20 @@ def _whole_numbers(_context: click.Context, _parameter: click.Parameter, text: s
 @main.command()
 @_farm_options
 @click.option("--route", type=click.IntRange(0, 2**63 - 1), multiple=True, help="The id of a route to measure on; can be repeated.")
-@click.option("--sample", type=click.IntRange(1), default=10, show_default=True, help="Without --route: so many of --routes, of all towns.")
-@click.option("--ticks", default="0,1,5,10,20,50,100", show_default=True, callback=_whole_numbers, help="When to look, after a restore.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Without --route: so many of --routes, of all towns; without either, one.",
+)
+@click.option(
+    "--ticks",
+    default="0,1,5,10,20,50,100",
+    show_default=True,
+    callback=_whole_numbers,
+    help="When to look, after a restore; at 0 in any case.",
+)
 @click.option("--tiers", default="", help="Such as replay,transfer; without it, all that the simulator offers.")
 @click.option("--workers", type=click.IntRange(2, 64), default=2, show_default=True, help="How many workers: one per branch.")
 @click.option("--prefix", type=click.IntRange(1, 10_000), default=60, show_default=True, help="Ticks from the reset to the branch point.")
@@ -236,7 +248,7 @@ def fidelity(tiers: str, **options: Any) -> None:
     Writes fidelity.md, fidelity.json and fidelity.png to --out; docs/fidelity.md tells what the numbers mean.
     """
     _end_as_by_ctrl_c()
-    asked = tuple(word.strip() for word in tiers.split(",") if word.strip())
+    asked = tuple(dict.fromkeys(word.strip() for word in tiers.split(",") if word.strip()))
     measure.run(measure.Plan(tiers=asked, **_staged(options)), click.echo)
 
 

@@ -106,18 +106,18 @@ def _tell(env: CarlaEnv, plan: Plan, say: Say) -> Story:
     dt = float(env.description["dt"])
     workers = None if plan.workers is None or plan.workers >= plan.branches else plan.workers
     with _timed(timings, "fork"):
-        group = env.fork(plan.branches, workers=workers)
-    with contextlib.closing(group):
-        start = _start(group, say)
-        with _timed(timings, "group_steps"):
-            branches = _step(group, plan, info, dt)
-        kept = {name: getattr(group.snapshot, name) for name in ("id", "tick", "tier", "digest", "nbytes")}
-        returns, advantages, chosen = group.returns.tolist(), group.advantages().tolist(), int(np.nanargmax(group.returns))
-        live = Drive("live", branches[chosen].moments[-1:])
-        story = Story(info, plan.seed, *road, approach, kept, start, branches, returns, advantages, chosen, live, timings)
-        say("\n" + table(story))
-        with _timed(timings, "select"):
-            group.select(chosen)
+        group = env.fork(plan.branches, workers=workers, block=False)
+        group.begin()  # not in fork, which would restore the environment for whoever presses ctrl-C
+    start = _start(group, say)
+    with _timed(timings, "group_steps"):
+        branches = _step(group, plan, info, dt)
+    kept = {name: getattr(group.snapshot, name) for name in ("id", "tick", "tier", "digest", "nbytes")}
+    returns, advantages, chosen = group.returns.tolist(), group.advantages().tolist(), int(np.nanargmax(group.returns))
+    live = Drive("live", branches[chosen].moments[-1:])
+    story = Story(info, plan.seed, *road, approach, kept, start, branches, returns, advantages, chosen, live, timings)
+    say("\n" + table(story))
+    with _timed(timings, "select"):
+        group.select(chosen)
     with _timed(timings, "live_steps"):
         _go_on(env, story, dt, say)
     return story

@@ -180,6 +180,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         A branch whose worker is lost is run again on one of ``spares`` more workers that are acquired with the others, or on another one
         that is free within ``patience`` seconds; where there is none, or with ``on_loss="raise"``, it is not valid from then on.
         """
+        self._require_no_group("fork")
         n, chosen = arguments.whole("n", n), self.tier_of(tier)
         workers = n if workers is None else arguments.whole("workers", workers)
         if workers > n:
@@ -318,8 +319,10 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         return str(self.description.get("profile", ""))
 
     def drop_lease(self) -> None:
-        """Give the present lease back, if there is one; the next reset acquires another."""
-        session, self._session = self._session, None
+        """Give the present lease back, if there is one, and an open group's without restoring anything; the next reset acquires another."""
+        group, session, self._group, self._session = self._group, self._session, None, None
+        if group is not None:
+            group.discard()
         if session is not None:
             release([session])
 

@@ -85,6 +85,9 @@ def _measure(plan: Plan, client: Client, routes: Sequence[int | None], say: Say)
         tiers = plan.tiers or tuple(env.description["tiers"])
         for tier in tiers:
             env.tier_of(tier)  # refuses what is not offered before anything is driven
+        there = len(client.status()["workers"])
+        if there < plan.workers:
+            raise RequestError(f"{plan.workers} branches want as many workers, and the farm at {client.endpoint} has {there}; start more")
         say(f"{len(routes)} routes, tiers {', '.join(tiers)}, {plan.workers} branches each; branch point after {plan.prefix} ticks")
         with tqdm(total=len(routes) * (2 + 2 * len(tiers)), unit="run", disable=None) as bar:
             found: List[Record] = []
@@ -162,12 +165,13 @@ class _Route:
     def _tier(self, drive: _Drive, record: Record, tier: str) -> None:
         """The branches of one tier: the tape in all of them, then different actions."""
         began = time.monotonic()
-        try:
-            with contextlib.closing(self._fork(drive.snapshot, tier)) as group:
-                measured = self._branches(group, drive)
-                measured.wall = time.monotonic() - began
-                record.tiers[tier] = measured
-                group.select(int(np.flatnonzero(group.valid)[0]))  # no restore, unlike close
+        try:  # the group is never closed, which would restore once more: nobody needs that, least of all who presses ctrl-C
+            group = self._fork(drive.snapshot, tier)
+            group.begin()
+            measured = self._branches(group, drive)
+            measured.wall = time.monotonic() - began
+            record.tiers[tier] = measured
+            group.select(int(np.flatnonzero(group.valid)[0]))
         except NoBroker:
             raise
         except B2DError as error:
@@ -188,7 +192,7 @@ class _Route:
     def _fork(self, snapshot: Snapshot, tier: str) -> BranchGroup:
         leases = self._client.acquire(self._plan.workers - 1, wait=WAIT, profile=str(self._env.description["profile"]))
         others = [Session(self._client, lease, self._env.budgets) for lease in leases]
-        return self._env.branch(snapshot, self._plan.workers, others, release, tier=tier)
+        return self._env.branch(snapshot, self._plan.workers, others, release, block=False, tier=tier)
 
     @staticmethod
     def _options(route: int | None) -> Dict[str, Any]:

@@ -135,7 +135,7 @@ class BranchGroup:
         return formulas.advantages(self.returns, self.valid, kind, eps)
 
     def begin(self, block: bool = True) -> None:
-        """Called by fork: restore the snapshot for every branch."""
+        """Restore the snapshot for every branch; fork calls this."""
         while self.poll() < 1.0 and block:
             _wait(self._flight)
 
@@ -198,14 +198,14 @@ class BranchGroup:
     def noise_floor(self, actions: Any, ticks: int | None = None, against: Any = None) -> noise.NoiseFloor:
         """Run the same actions in every branch, and see how far they drift apart and how much their returns differ.
 
-        ``actions`` f32 [H, A] for all, or [A] to hold for ``ticks``; ``against`` f32 [G, H, A]: different ones, whose returns to compare
-        with. Wanted are two branches or more, before their first step; afterwards the group is restarted, so it costs one restore of each
-        branch, or two. A branch whose worker is lost meanwhile is lost to the group.
+        ``actions`` f32 [H, A] for all, or [A] to hold for ``ticks``; ``against`` f32 [G, H, A]: different ones for as many steps, whose
+        returns to compare with. Wanted are two branches or more, before their first step; afterwards the group is restarted, so it costs
+        one restore of each branch, or two. A branch whose worker is lost meanwhile is lost to the group.
         """
         self._require_ready()
         space, skip = self._env.action_space, self._env.frame_skip
         one = noise.plan(actions, ticks, skip, space)
-        others = None if against is None else check_actions(against, space, (self.n, -1))
+        others = None if against is None else check_actions(against, space, (self.n, len(one)))
         if any(branch.steps for branch in self._branches) or self.n < 2:
             raise WrongMode("a noise floor is measured with two branches or more at their start; fork more, or call group.restart() first")
         run, compared = noise.drive(self, np.tile(one, (self.n, 1, 1)), skip), None
@@ -245,7 +245,7 @@ class BranchGroup:
             self._end(session, outcome, self.snapshot.episode_steps, self.snapshot.episode_reward)
 
     def discard(self) -> None:
-        """Called when the environment closes: release the other workers and restore nothing."""
+        """Called when the environment lets go of its worker: release the others and restore nothing."""
         self._open = False
         self._give_back(self._sessions[1:])
         release_spares(self._source)

@@ -19,7 +19,7 @@ from .verdict import VERDICTS
 BASELINE = "un-restored"
 UNITS = {"position": "m", "speed": "m/s", "yaw": "deg"}
 AT_START = {"position": 0.01, "speed": 0.05, "yaw": 0.1}  # the most at the moment of the restore for "good"
-AFTER_20, AFTER_100 = 0.10, 0.5  # m, the most after so many ticks; the latter, or BESIDE times the p95 of un-restored drives
+AFTER_20, AFTER_100 = 0.10, 0.5  # m, the most up to so many ticks; the latter, or BESIDE times the p95 of un-restored drives
 BESIDE = 1.5
 
 Table = Dict[str, List[List[float]]]
@@ -104,7 +104,8 @@ def told(records: Sequence[Record], ticks: Sequence[int], tiers: Sequence[str], 
     runs: Dict[str, List[Measured]] = {BASELINE: [record.baseline for record in records if record.baseline is not None]}
     runs.update({tier: [record.tiers[tier] for record in records if tier in record.tiers] for tier in tiers})
     errors = {name: {of: _by_tick(measured, of, ticks) for of in UNITS} for name, measured in runs.items()}
-    limit = max(AFTER_100, BESIDE * errors[BASELINE]["position"][ticks.index(100)].p95) if 100 in ticks else AFTER_100
+    late = [spread.p95 for tick, spread in zip(ticks, errors[BASELINE]["position"]) if tick <= 100]
+    limit = max([AFTER_100, *(BESIDE * p95 for p95 in late[-1:])])
     restores = {tier: _restores([record for record in records if tier in record.tiers], tier, limit) for tier in tiers}
     routes = [_route(record, limit) for record in records]
     result: Dict[str, Any] = plain({**about, "ticks": ticks, "tiers": tiers, "errors": errors, "restores": restores, "routes": routes})
@@ -121,7 +122,8 @@ def verdict(measured: Measured, baseline: Measured, branch: int, limit: float) -
     if all(off(name, tick) <= max(baseline.errors[name][baseline.ticks.index(tick)]) for name in UNITS for tick in common):
         return VERDICTS[0]
     good = all(off(name, 0) <= most for name, most in AT_START.items())
-    return VERDICTS[1] if good and off("position", 20) <= AFTER_20 and off("position", 100) <= limit else VERDICTS[2]
+    near = all(off("position", tick) <= (AFTER_20 if tick <= 20 else limit) for tick in measured.ticks if tick <= 100)
+    return VERDICTS[1] if good and near else VERDICTS[2]
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,6 @@ Acts on nothing but the two files it is asked to write.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 
 from .picture import FAINT, LIVE, Caption, Row, Track, birds_eye, color_of, contact_sheet, inner_width
+from .records import plain
 
 COLUMNS = 6  # frames of a row
 _BAD = (190, 24, 24)
@@ -121,22 +121,25 @@ def table(story: Story) -> str:
 
 def record(story: Story) -> Dict[str, Any]:
     """Everything as values that JSON knows; a number that is not finite becomes None."""
-    return {
-        "route_id": int(story.info["route_id"]),
-        "town": str(story.info["town"]),
-        "scenario": str(story.info["scenario"]["type"]),
-        "weather": str(story.info["weather"]),
-        "seed": story.seed,
-        "snapshot": story.snapshot,
-        "start": story.start,
-        "branches": [
-            {**_drive(drive), "return": _number(story.returns[i]), "advantage": _number(story.advantages[i]), "selected": i == story.chosen}
-            for i, drive in enumerate(story.branches)
-        ],
-        "selected": story.chosen,
-        "live": {**_drive(story.live), "return": _number(sum(story.live.rewards))},
-        "seconds": {name: round(value, 4) for name, value in story.timings.items()},
-    }
+    result: Dict[str, Any] = plain(
+        {
+            "route_id": int(story.info["route_id"]),
+            "town": str(story.info["town"]),
+            "scenario": str(story.info["scenario"]["type"]),
+            "weather": str(story.info["weather"]),
+            "seed": story.seed,
+            "snapshot": story.snapshot,
+            "start": story.start,
+            "branches": [
+                {**_drive(drive), "return": story.returns[i], "advantage": story.advantages[i], "selected": i == story.chosen}
+                for i, drive in enumerate(story.branches)
+            ],
+            "selected": story.chosen,
+            "live": {**_drive(story.live), "return": sum(story.live.rewards)},
+            "seconds": {name: round(value, 4) for name, value in story.timings.items()},
+        }
+    )
+    return result
 
 
 def draw(story: Story, path: Path) -> None:
@@ -202,12 +205,8 @@ def _drive(drive: Drive) -> Dict[str, Any]:
         "name": drive.name,
         "steps": len(drive.rewards),
         "ended": drive.ended,
-        "rewards": [_number(reward) for reward in drive.rewards],
-        "terms": {term: _number(amount) for term, amount in drive.terms.items()},
+        "rewards": drive.rewards,
+        "terms": drive.terms,
         "digests": drive.digests,
         "path": [[round(x, 3), round(y, 3)] for x, y in drive.path.tolist()],
     }
-
-
-def _number(value: float) -> float | None:
-    return round(float(value), 6) if math.isfinite(value) else None

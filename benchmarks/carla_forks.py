@@ -2,8 +2,8 @@
 
 python benchmarks/carla_forks.py [--carla-root DIR] [--routes FILE.xml] [--routes-tried 10] [--forks 200] [--branches 4]
 
-Without a CARLA root a stand-in is laid out in a temporary folder: then these are the numbers of the stand-in, and said to be. The exit
-code is 1 where a number misses what is asked of the stand-in.
+Without a CARLA root a stand-in of the version of this Python's wheel is laid out in a temporary folder: then these are the numbers of the
+stand-in, and said to be. The exit code is 1 where a number misses what is asked of the stand-in.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -25,6 +26,7 @@ from carla_demos import in_turn
 from b2d_zmq import CarlaEnv, LocalFarm, RouteFollower
 from b2d_zmq.errors import B2DError
 from worker import routes as route_files
+from worker.carla_root import client_version
 from worker.standin.install import install
 
 POSITION, SPEED, YAW, LATER = 0.01, 0.05, 0.1, 0.10  # m, m/s and degrees at the branch, m after a second
@@ -156,7 +158,12 @@ def crowd(farm: LocalFarm) -> Dict[str, float]:
     for port in ports(farm):
         client = carla.Client("127.0.0.1", port)
         client.set_timeout(20.0)
-        count += len(client.get_world().get_actors())
+        world, until = client.get_world(), time.monotonic() + 20.0
+        while not len(world.get_actors()):  # none is known before the first picture of the world has come; the spectator is always there
+            if time.monotonic() > until:
+                raise TimeoutError(f"the server at port {port} shows no actor to a client that looks on")
+            time.sleep(0.05)
+        count += len(world.get_actors())
     return {"actors": float(count)}
 
 
@@ -173,7 +180,8 @@ def root_of(carla_root: Path | None, file: Path) -> Iterator[Path]:
         yield carla_root
         return
     with tempfile.TemporaryDirectory() as folder:
-        install(Path(folder) / "carla", "0.9.16", ["--dialect=0.9.16", f"--routes={file.absolute()}"])
+        version = client_version()
+        install(Path(folder) / "carla", version, [f"--dialect={version}", f"--routes={file.absolute()}"])
         yield Path(folder) / "carla"
 
 

@@ -23,7 +23,7 @@ from worker import routes as route_files
 from worker.backends.carla.backend import CarlaBackend
 from worker.backends.carla.link import Link
 from worker.backends.carla.sensors import Sensors
-from worker.carla_root import BINARY
+from worker.carla_root import BINARY, client_version
 from worker.standin.install import install
 
 TICK = 0.05  # seconds of simulated time, of which ours should be less than a tenth
@@ -53,7 +53,7 @@ def server(port: int | None) -> Iterator[int]:
         yield port
         return
     with tempfile.TemporaryDirectory() as folder:
-        install(Path(folder) / "carla", "0.9.16", ["--dialect=0.9.16"])
+        install(Path(folder) / "carla", client_version(), [f"--dialect={client_version()}"])
         command = [str(Path(folder) / "carla" / BINARY), "CarlaUE4", "-carla-rpc-port=0", "-RenderOffScreen"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None

@@ -17,11 +17,10 @@ from worker.backends.opening import open_backend
 def _serve(pipe, spec, options):
     told = []
     try:
-        backend = open_backend(spec, options)
+        backend = open_backend(spec, options, lambda doing, tick: told.append((doing, tick)))
     except Exception as error:  # noqa: BLE001 (it travels)
         pipe.send((error, None, told))
         return
-    backend.progress = lambda doing, tick: told.append((doing, tick))
     pipe.send((None, backend.traits, told))
     while True:
         try:
@@ -39,7 +38,7 @@ def _serve(pipe, spec, options):
 
 
 class FarBackend:
-    """See the module's text. ``progress`` is told, after each call, what was done in it."""
+    """See the module's text. ``progress`` is told, after each call, what was done in it; ``opening`` is what was done to open it."""
 
     def __init__(self, spec, options):
         context = multiprocessing.get_context("spawn")
@@ -47,8 +46,10 @@ class FarBackend:
         self._process = context.Process(target=_serve, args=(theirs, spec, options), daemon=True)
         self._process.start()
         theirs.close()
-        self.progress = lambda doing, tick: None
+        self.opening = []
+        self.progress = lambda doing, tick: self.opening.append(doing)
         self.traits = self._answer()
+        self.progress = lambda doing, tick: None
 
     def __getattr__(self, name):
         if name.startswith("_"):

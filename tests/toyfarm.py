@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from b2d_zmq.local import LocalFarm
+from b2d_zmq import CarlaEnv, LocalFarm
 
 FORWARD = np.array([0.5, 0.0, 0.0], np.float32)
 LEFT, RIGHT = np.array([0.5, 0.0, -0.5], np.float32), np.array([0.5, 0.0, 0.5], np.float32)
@@ -30,3 +30,17 @@ def running(workers, toy="Toy", **settings):
                 os.environ[name] = value
     with farm:
         yield farm
+
+
+@contextlib.contextmanager
+def driven(farm):
+    """An environment five steps into an episode."""
+    with CarlaEnv(farm.endpoint, wait=20.0) as env:
+        env.reset(seed=1)
+        for _ in range(5):
+            env.step(FORWARD)
+        yield env
+
+
+def fork(env, n=3, **options):
+    return env.fork(n, **{"wait": 20.0, **options})

@@ -43,7 +43,17 @@ def what_there_is(survey: Survey) -> str:
     """The GPUs in one line, or why none can be seen."""
     if not survey.gpus:
         return survey.trouble or "there is no GPU"
-    return "there is " + ", ".join(f"{gpu.number} = {gpu.name} {gpu.uuid} at {gpu.bus}" for gpu in survey.gpus)
+    told = "there is " + ", ".join(f"{gpu.number} = {gpu.name} {gpu.uuid} at {gpu.bus}" for gpu in survey.gpus)
+    return f"{told}; {survey.trouble}" if survey.trouble else told
+
+
+def why_none(survey: Survey, environment: Mapping[str, str]) -> str:
+    """Why ``auto`` finds no GPU to take."""
+    if not survey.gpus:
+        return what_there_is(survey)
+    given = environment.get("CUDA_VISIBLE_DEVICES")
+    hidden = "" if given is None else f"; CUDA_VISIBLE_DEVICES={given!r} lets a worker use no other"
+    return f"none is whole (no MIG slices) and allowed; {what_there_is(survey)}{hidden}"
 
 
 def rendering(wanted: str, cameras: bool, gpu: bool, why_no_gpu: str) -> bool:

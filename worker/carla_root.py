@@ -31,6 +31,13 @@ class CarlaRoot(NamedTuple):
 def find(given: str) -> CarlaRoot:
     """The installation in that folder. Raises RequestError that says what is not as it should be."""
     path = Path(given).expanduser().absolute()
+    try:
+        return _find(path)
+    except OSError as error:  # in somebody else's home, say
+        raise RequestError(f"CARLA's folder {path} cannot be looked into ({error.strerror}: {error.filename})") from None
+
+
+def _find(path: Path) -> CarlaRoot:
     if not path.is_dir():
         raise RequestError(f"CARLA's folder {path} {'is no folder' if path.exists() else 'does not exist'}; {_wanted()}")
     if not (path / SCRIPT).is_file():

@@ -1,4 +1,5 @@
-"""What ``b2d doctor`` looks at: one function per matter, each gives findings. They only look; nothing is started, changed or mended."""
+"""What ``b2d doctor`` looks at: one function per matter, each gives findings. They only look; nothing is mended, and
+nothing made but the run folder where there is none."""
 
 from __future__ import annotations
 
@@ -61,6 +62,8 @@ def graphics(survey: gpu.Survey) -> List[Finding]:
         advice = "without a GPU there are no cameras: --sensors state, or --rendering offscreen where a software Vulkan is installed"
         return [Finding(WARN, "gpu", survey.trouble or "there is no GPU", advice)]
     findings = [_one_gpu(each) for each in survey.gpus]
+    if survey.trouble:
+        findings.append(Finding(WARN, "gpu", survey.trouble, "nvidia-smi and the kernel's log may say more"))
     by_uuid = survey.numbering.startswith("vulkaninfo")
     advice = (
         "" if by_uuid else "install vulkaninfo (vulkan-tools), or check that --gpu 1 lands on GPU 1 and correct it by --graphics-adapter"

@@ -49,8 +49,9 @@ class Child:
         self.send(signal.SIGTERM)
 
     def send(self, number: int) -> None:
-        """Send a signal to the child alone."""
-        self._process.send_signal(number)
+        """Send a signal to the child alone; one that is over and not reaped yet takes it without harm."""
+        if self._process.returncode is None:
+            os.kill(self.pid, number)  # not Popen.send_signal, which would reap a child that is over and leave its group behind
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send KILL, or another signal, to the whole group. The pid is still ours, because only ``reap`` gives it up."""

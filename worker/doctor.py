@@ -59,4 +59,4 @@ def report(findings: List[Finding]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="b2d doctor")

@@ -19,7 +19,8 @@ class ExternalServer(Server):
         """Raises RequestError where another worker of this user has that server: two clients would both move its clock."""
         self._plan = plan
         folder = run_folder(plan.run_dir)
-        self._lock = take(folder / f"external-{plan.host.replace('/', '_')}-{plan.port}.lock")
+        host = "127.0.0.1" if plan.host == "localhost" else plan.host.replace("/", "_")
+        self._lock = take(folder / f"external-{host}-{plan.port}.lock")
         if self._lock is None:
             raise RequestError(f"another worker already uses the CARLA server at {plan.host}:{plan.port}; each worker needs its own")
         self._ports = Ports(folder)

@@ -10,7 +10,7 @@ import math
 import os
 from typing import Sequence
 
-from b2d_zmq.errors import RequestError
+from b2d_zmq.errors import FarmError, RequestError
 
 from . import adapter
 from .gpu import Gpu, Survey
@@ -39,7 +39,8 @@ class Finder:
         self.why = self.seen = ""
 
     def find(self, now: float) -> Drawing | None:
-        """How the next server is to draw, or None: not yet. Raises RequestError for what this machine does not have."""
+        """How the next server is to draw, or None: not yet. Raises RequestError for what this machine does not have, FarmError for
+        what it may have in a moment."""
         plan = self._plan
         self.gpu, self.seen = None, ""
         if plan.rendering == "null" or not (plan.cameras or plan.rendering == "offscreen"):
@@ -57,7 +58,13 @@ class Finder:
         self._starts.release()
         if self.gpu is not None:
             self._close_inquiry()
-            self._pids, self._inquiry = pids, Inquiry(now)
+            try:
+                self._inquiry = Inquiry(now)
+            except OSError as error:  # the server works all the same
+                self.seen = f"not looked up: {error}"
+                log.warning("which GPU the server uses was %s", self.seen)
+                return
+            self._pids = pids
 
     def act(self, now: float) -> None:
         """Take in a survey that is over. Raises RequestError where a pinned GPU is not the one that the server uses."""
@@ -93,12 +100,15 @@ class Finder:
 
     def _choose(self, survey: Survey, now: float) -> Drawing | None:
         plan = self._plan
+        if survey.passing:
+            raise FarmError(survey.trouble)
+        if survey.gpus and survey.trouble:
+            log.warning("%s", survey.trouble)
         candidates = adapter.rank(survey, plan.gpu, os.environ, lambda gpu: 0)
         if not candidates:
-            drawing = Drawing(
-                adapter.rendering(plan.rendering, plan.cameras, False, adapter.what_there_is(survey)), plan.adapter, plan.quality
-            )
-            log.warning("no GPU may be used (%s); the server draws without one", adapter.what_there_is(survey))
+            why = adapter.why_none(survey, os.environ)
+            drawing = Drawing(adapter.rendering(plan.rendering, plan.cameras, False, why), plan.adapter, plan.quality)
+            log.warning("no GPU may be used (%s); the server draws without one", why)
             return drawing
         self.gpu = self._starts.choose(lambda starting: adapter.rank(survey, plan.gpu, os.environ, starting))
         if self.gpu is None:

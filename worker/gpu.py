@@ -18,6 +18,8 @@ import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
+from .child import tied
+
 VULKANINFO_SECONDS = 20.0  # a loader that asks a sick driver may never come back
 ICD_FOLDERS = ("/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/usr/local/nvidia/share/vulkan/icd.d")
 ICD_VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")
@@ -43,12 +45,14 @@ class Gpu(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What was found. ``trouble`` says why there are no GPUs to be seen; ``numbering`` says how the adapters' numbers were found."""
+    """What was found. ``trouble`` says why there are no GPUs to be seen, or which are missing; ``numbering`` how the adapters' numbers were
+    found; ``passing``: another survey may find what this one did not."""
 
     gpus: Tuple[Gpu, ...] = ()
     driver: str = ""
     trouble: str = ""
     numbering: str = ""
+    passing: bool = False
 
     def to_json(self) -> str:
         return json.dumps({**self._asdict(), "gpus": [gpu._asdict() for gpu in self.gpus]}, indent=1)
@@ -72,17 +76,23 @@ def survey() -> Survey:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
         return Survey(trouble=f"NVML finds no NVIDIA driver ({error})")
+    found, sick = [], []
     try:
-        found = [_look(nvml, number) for number in range(nvml.nvmlDeviceGetCount())]
+        for number in range(nvml.nvmlDeviceGetCount()):
+            try:
+                found.append(_look(nvml, number))
+            except nvml.NVMLError as error:  # it fell off the bus, say; the others work
+                sick.append(f"GPU {number} does not answer ({error})")
         driver = _text(nvml.nvmlSystemGetDriverVersion())
     except nvml.NVMLError as error:
         return Survey(trouble=f"NVML fails ({error}); nvidia-smi and the kernel's log may say more")
     finally:
         with contextlib.suppress(nvml.NVMLError):
             nvml.nvmlShutdown()
+    trouble = "; ".join(sick)
     if not found:
-        return Survey(driver=driver, trouble="NVML knows of no GPU here")
-    return _numbered(found, driver)
+        return Survey(driver=driver, trouble=trouble or "NVML knows of no GPU here")
+    return _numbered(found, driver)._replace(trouble=trouble)
 
 
 def icd() -> str:
@@ -164,7 +174,7 @@ def _ask_vulkan() -> Tuple[Dict[str, int], str]:
     environment = {**os.environ, **vulkan_environment(os.environ)}
     try:
         done = subprocess.run(
-            [command, "--summary"],
+            tied([command, "--summary"]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from typing import Any, Dict, NamedTuple
 
@@ -38,7 +39,12 @@ class Hosting:
         self._page.write(Progress(0, 0, now, now + plan.start_budget, 0, "opening the backend"))
         told = (plan.worker, self.name, plan.endpoint, plan.backend, {**plan.options, **options})
         handover = Handover(*told, plan.message_bytes, plan.log_level, os.getpid(), self._page.fd)
-        self.child = Child(python_command("worker.host:main", [handover.to_json()]), self.relay.write, [self._page.fd])
+        try:
+            self.child = Child(python_command("worker.host:main", [handover.to_json()]), self.relay.write, [self._page.fd])
+        except OSError:
+            self.relay.started()
+            self._let_go()
+            raise
         self.relay.started()
         self._opened = False
         log.info("host %s started, pid %d", self.name, self.child.pid)
@@ -60,6 +66,11 @@ class Hosting:
             progress = self._page.read()
             self._opened = progress.jobs > 0 or not progress.deadline
         return self._opened
+
+    @property
+    def deadline(self) -> float:
+        """When its job must be over; inf while there is none."""
+        return self._page.read().deadline or math.inf
 
     def overdue(self, now: float) -> str:
         """In words, that its job takes longer than it may; else the empty string."""

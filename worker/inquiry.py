@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 
-from .child import Child, describe_exit, python_command
+from .child import Child, describe_exit, python_command, tied
 from .gpu import Survey
 
 PATIENCE = 30.0  # s; vulkaninfo may take 20 of them
@@ -18,7 +18,11 @@ class Inquiry:
         fd, path = tempfile.mkstemp(prefix="b2d-gpus-")
         os.unlink(path)
         self._answer = fd
-        self._child: Child | None = Child(python_command("worker.gpu:main", []), fd)
+        try:
+            self._child: Child | None = Child(tied(python_command("worker.gpu:main", [])), fd)
+        except OSError:
+            os.close(fd)
+            raise
         self.deadline = now + PATIENCE
 
     def result(self, now: float) -> Survey | None:
@@ -33,9 +37,8 @@ class Inquiry:
             return _read(told, code)
         if now >= self.deadline:
             self.close()
-            return Survey(
-                trouble=f"NVML and vulkaninfo did not answer within {PATIENCE:.0f} s; nvidia-smi and the kernel's log may say more"
-            )
+            told = f"NVML and vulkaninfo did not answer within {PATIENCE:.0f} s; nvidia-smi and the kernel's log may say more"
+            return Survey(trouble=told, passing=True)
         return None
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ from .hosting import Death, Hosting
 from .plan import Plan
 from .server import Server
 
+WATCH = 0.5  # s between two looks at what the host is at, however slow the heartbeats: a job begins without a word to the keeper
+RETRY = 1.0  # s after a start that this machine could not do just now
 LAST_WORDS = 1950  # characters of each log that are quoted; the broker passes on 4096
 
 log = logging.getLogger("worker.keeper")
@@ -117,9 +119,9 @@ class Keeper:
     def _server_ready(self, now: float) -> bool:
         try:
             return self._server.ready(now)
-        except FarmError as error:
+        except (FarmError, OSError) as error:
             log.warning("worker %s cannot start now: %s", self._plan.worker, error)
-            self._next_start = now + 1.0
+            self._next_start = now + RETRY
             return False
 
     def _wait(self, now: float) -> Dict[Any, int]:
@@ -127,6 +129,8 @@ class Keeper:
         poller.register(self._control.socket, zmq.POLLIN if self._announced else zmq.POLLIN | zmq.POLLOUT)
         fds = [self._wakeup.fd, self._plan.lifeline]
         until = [self._next_beat, self._server.wake()]
+        if self._host is not None and not self._fault:
+            until += [self._host.deadline, now + WATCH]
         if self._host is not None and self._host.relay.open:
             fds.append(self._host.relay.fd)
         if self._host is None and self._give_up is None and self._next_start > now:  # else the server is not ready yet, and wakes
@@ -141,7 +145,12 @@ class Keeper:
     def _launch(self, now: float) -> None:
         self._hosts += 1
         self._fault, self._worn, self._code = "", "", ErrorCode.WORKER_LOST
-        self._host = Hosting(self._plan, self._hosts, self._server.options(), now)
+        try:
+            self._host = Hosting(self._plan, self._hosts, self._server.options(), now)
+        except OSError as error:  # no process or file is to be had just now: so many may be allowed
+            self._next_start = now + max(RETRY, self._backoff.after(0.0))
+            log.warning("worker %s cannot start a host now: %s", self._plan.worker, error)
+            self._server.end(now, at_once=True)
 
     def _look_after(self, host: Hosting, now: float) -> None:
         """Whether it is over its budget, and whether its server is worn."""

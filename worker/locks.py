@@ -7,12 +7,15 @@ Files are never removed: a lock on a file that is no longer in the folder would 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import stat
 import tempfile
 from pathlib import Path
 
 from b2d_zmq.errors import RequestError
+
+log = logging.getLogger("worker.locks")
 
 
 class Lock:
@@ -26,9 +29,12 @@ class Lock:
         return os.pread(self._fd, 65536, 0).decode("utf-8", "replace")
 
     def write(self, words: str) -> None:
-        """Replace them."""
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, words.encode(), 0)
+        """Replace them. Where the disk is full the lock holds all the same, and only what the next holder would read is missing."""
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, words.encode(), 0)
+        except OSError as error:
+            log.warning("a lock file cannot be written to: %s", error)
 
     def close(self) -> None:
         """Let go; calling it again does nothing."""

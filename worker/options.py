@@ -69,8 +69,8 @@ def server_plan(
 ) -> ServerPlan | ExternalPlan | None:
     """What server the backend needs. Raises RequestError for what cannot be, before anything is started."""
     if backend == "embedded":
-        if carla_root or carla_host:
-            raise RequestError("--carla-root and --carla-host are for --backend carla; the embedded world needs no server")
+        if carla_root or carla_host or carla_port:
+            raise RequestError("--carla-root, --carla-host and --carla-port are for --backend carla; the embedded world needs no server")
         return None
     if carla_host or carla_port:
         if carla_root:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shutil
 import sys
 from pathlib import Path
 
 from b2d_zmq.errors import RequestError
+
+log = logging.getLogger("worker.output")
 
 TAIL_BYTES = 4096
 LOG_BYTES = 16 << 20  # of a server's log; one older piece of the same size is kept
@@ -41,8 +45,9 @@ class Relay:
             self.open = False
             return False
         self._tail = (self._tail + data)[-TAIL_BYTES:]
-        sys.stderr.buffer.write(data)
-        sys.stderr.buffer.flush()
+        with contextlib.suppress(OSError):  # a full disk, or nobody reads: words are lost, and the worker goes on, as logging does
+            sys.stderr.buffer.write(data)
+            sys.stderr.buffer.flush()
         return True
 
     def tail(self, lines: int = 20) -> str:
@@ -88,7 +93,12 @@ class LogFile:
         """Move the content away if the file is full."""
         if os.fstat(self.fd).st_size <= self._most:
             return
-        shutil.copyfile(self.path, self.older)
+        try:
+            shutil.copyfile(self.path, self.older)
+        except OSError as error:  # a full disk is what the limit is there to prevent: then the older words go first
+            log.warning("%s cannot be kept as %s (%s); its content is dropped", self.path, self.older, error.strerror)
+            with contextlib.suppress(FileNotFoundError):
+                self.older.unlink()
         os.ftruncate(self.fd, 0)
         self._since = 0
 

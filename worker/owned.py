@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 from typing import Any, Dict
 
-from b2d_zmq.errors import FarmError
+from b2d_zmq.errors import FarmError, RequestError
 
 from . import launch, processes
 from .backoff import FAILED_STARTS, Quarantine
@@ -55,24 +55,28 @@ class OwnedServer(Server):
         self._retry = math.inf  # when to try again; inf: at once
         self._up = self._ending = False
         self._kill_at = math.inf
-        self._why = self._worn = ""
+        self._why = self._said = self._worn = ""
 
     def ready(self, now: float) -> bool:
         """Start one as soon as there is a GPU, a place to start on it, and a block of ports."""
         if self._child is not None or now < self._retry < math.inf:
             return False
         self._retry = math.inf
-        drawing = self._finder.find(now)
-        if drawing is None:
-            self._why = self._finder.why
-            return False
         try:
+            drawing = self._finder.find(now)
+            if drawing is None:
+                self._why = self._finder.why
+                return False
             self._launch(drawing, now)
-        except (FarmError, OSError) as error:
+        except (RequestError, FarmError, OSError) as error:
+            if isinstance(error, RequestError) and not self._count:  # later the machine has changed, a GPU has gone: that may pass
+                raise
             self._finder.release()
             self._ports.release(now)
             self._why, self._retry = f"a server cannot be started now: {error}", now + RETRY
-            log.warning("%s; another try in %.0f s", self._why, RETRY)
+            if self._why != self._said:  # a disk that is full for a day is not told once a second
+                self._said = self._why
+                log.warning("%s; it is tried again every %.0f s", self._why, RETRY)
             return False
         return True
 
@@ -188,7 +192,7 @@ class OwnedServer(Server):
         self._count += 1
         self._drawing, self._began, self._wear = drawing, now, Wear(plan.limits)
         self._up = self._ending = False
-        self._kill_at, self._why, self._worn = math.inf, "", ""
+        self._kill_at, self._why, self._said, self._worn = math.inf, "", "", ""
         log.info("server %d started at port %d, traffic manager at %d; its log: %s", self._child.pid, block.rpc, block.tm, self._log.path)
 
     def _bury(self, now: float) -> int:

@@ -8,6 +8,7 @@ Times are seconds of ``time.monotonic``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -52,21 +53,11 @@ class Ports:
     def take(self, now: float) -> Block:
         """A block that is free now and is not the one before. Raises FarmError when there is none."""
         self.release(now)
-        tried = 0
-        for block in _in_turn(candidates(ephemeral()), self._last):
-            tried += 1
-            lock = take(self._folder / f"ports-{block.rpc}.lock")
-            if lock is None:
-                continue
-            name = _name(block) if block != self._last and not _resting(lock, now) else None
-            if name is not None and free(block):
-                lock.write(json.dumps({"held_by": os.getpid()}))
-                self._lock, self._name, self.block = lock, name, block
+        blocks = candidates(ephemeral())
+        for block in _in_turn(blocks, self._last):
+            if self._try(block, now):
                 return block
-            if name is not None:
-                name.close()
-            lock.close()
-        raise FarmError(f"no block of ports is free: {tried} were tried, all are locked by other workers, resting, or in use by others")
+        raise FarmError(f"no block of ports is free: {len(blocks)} were tried, all are locked by other workers, resting, or in use")
 
     def release(self, now: float) -> None:
         """Give the block back; it rests from now on. Calling it again does nothing."""
@@ -83,6 +74,24 @@ class Ports:
             self._lock.close()
             self._name.close()
             self._lock = self._name = None
+
+    def _try(self, block: Block, now: float) -> bool:
+        """Take that block if it can be had; nothing is kept of one that cannot, or that raises."""
+        with contextlib.ExitStack() as held:
+            lock = take(self._folder / f"ports-{block.rpc}.lock")
+            if lock is None:
+                return False
+            held.callback(lock.close)
+            name = _name(block) if block != self._last and not _resting(lock, now) else None
+            if name is None:
+                return False
+            held.callback(name.close)
+            if not free(block):
+                return False
+            held.pop_all()
+        lock.write(json.dumps({"held_by": os.getpid()}))
+        self._lock, self._name, self.block = lock, name, block
+        return True
 
 
 def ephemeral() -> Tuple[int, int]:

@@ -6,6 +6,7 @@ not by name, not by port.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
@@ -49,7 +50,8 @@ class Record:
         orphans = [process for process in processes.members(pid) if _proven(process, pid, start, mark)]
         for process in orphans:
             log.warning("process %d of server %d was left behind by a worker %s that is gone; it is ended", process.pid, pid, self.name)
-            os.kill(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the death signal may be ending it this very moment
+                os.kill(process.pid, signal.SIGKILL)
         self.clear()
         return len(orphans)
 

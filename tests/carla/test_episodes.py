@@ -225,6 +225,13 @@ def test_a_server_of_another_version_is_refused_with_advice(opening):
         opening("--report-version", "0.9.10")
 
 
+def test_a_start_goes_by_stages(backend):
+    port, version, ticks = backend.opening[:3]
+    assert port.startswith("waiting for CARLA's port ")
+    assert version == f"CARLA {backend.traits.extra['carla']} answers"
+    assert ticks == "three ticks"
+
+
 def test_nobody_at_the_port_is_told(tmp_path):
     with pytest.raises(SimulatorError, match="nobody listens at"):
         FarBackend(SPEC, {"sensors": "state", "rendering": False, "carla_port": free_port(), "tm_port": free_port()})

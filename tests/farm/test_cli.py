@@ -122,6 +122,6 @@ def test_the_example_of_the_noise_floor_runs(leaves_nothing):
 
 def test_doctor_is_the_workers_own(tmp_path):
     done = b2d("doctor", "--help")
-    assert done.returncode == 0 and "--carla-root" in done.stdout
+    assert done.returncode == 0 and "--carla-root" in done.stdout and done.stdout.startswith("Usage: b2d doctor ")
     done = b2d("doctor", "--carla-root", str(tmp_path / "nowhere"))
     assert done.returncode != 0 and "nowhere" in done.stdout + done.stderr

@@ -27,7 +27,7 @@ def measured(leaves_nothing, tmp_path):
     """Run the command on loose workers; gives what it said and wrote."""
 
     def run(*options):
-        done = b2d("fidelity", "--backend", "loose:Loose", "--out", tmp_path, "--prefix", 20, "--ticks", "0,1,5,20", *options)
+        done = b2d("fidelity", "--backend", "loose:Loose", "--out", tmp_path, "--prefix", 20, "--ticks", "1,5,20", *options)
         numbers = tmp_path / "fidelity.json"
         return done, json.loads(numbers.read_text()) if numbers.exists() else None, tmp_path
 
@@ -45,10 +45,11 @@ def test_it_measures_each_tier_beside_a_drive_that_was_not_restored(measured):
         run = route["tiers"]["transfer"]
         said = [one["ego"]["position"] for one in run["said"]]
         np.testing.assert_allclose(run["position"], [said] * 4, atol=2e-3)  # float32 at kilometres
-        assert run["noise"] > 0.0 == route["tiers"]["replay"]["noise"] and run["signal"] > 0.1
+        assert route["tiers"]["replay"]["noise"] == 0.0 and run["signal"] > 0.1
         assert run["noise"] == pytest.approx(np.std(run["returns"]), abs=2e-6)
         assert len(run["drift"]["position"]) == 4 and run["ticks"] == [0, 1, 5, 20]
-    assert told["restores"]["transfer"]["ratio"]["worst"] > 0.0
+    restores = told["restores"]["transfer"]
+    assert min(restores["ratio"]["worst"], restores["noise"]["worst"]) > 0.0  # of both routes: beside may pay nothing
     page, picture = (folder / "fidelity.md").read_text(), cv2.imread(str(folder / "fidelity.png"))
     assert page in done.stdout and "| un-restored | 0 / 0 / 0 |" in page
     assert picture.shape == (HEAD + HIGH, 3 * WIDE, 3)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import toyfarm
-from toyfarm import FAN, FORWARD, LEFT
+from toyfarm import FAN, FORWARD, LEFT, fork
 
 from b2d_zmq import CarlaEnv
 from b2d_zmq.errors import InvalidAction, NoEpisode, NoFreeWorker, RequestError, WorkerLost, WrongMode
@@ -24,16 +24,8 @@ def farm(dies):
 
 @pytest.fixture
 def env(farm):
-    """An environment five steps into an episode."""
-    with CarlaEnv(farm.endpoint, wait=20.0) as env:
-        env.reset(seed=1)
-        for _ in range(5):
-            env.step(FORWARD)
+    with toyfarm.driven(farm) as env:
         yield env
-
-
-def fork(env, n=3, **options):
-    return env.fork(n, **{"wait": 20.0, **options})
 
 
 def same(one, other):
@@ -261,12 +253,24 @@ def test_while_a_group_is_open_the_environment_stands_still(env):
             env.reset,
             env.snapshot,
             lambda: env.restore(snapshot),
-            lambda: env.fork(2),
             env.save_snapshot,
         ):
             with pytest.raises(WrongMode, match=r"group.select\(i\) or group.close\(\)"):
                 call()
+        with pytest.raises(WrongMode, match=r"^fork while"):
+            env.fork(2)
         assert group.step(FAN).valid.all()
+
+
+def test_letting_go_of_the_worker_ends_the_group_and_frees_all(env):
+    group = fork(env)
+    seq = [branch.session.seq for branch in group._branches]
+    env.drop_lease()
+    assert [branch.session.seq for branch in group._branches] == seq, "nothing was restored for it"
+    with pytest.raises(WrongMode, match="closed"):
+        group.step(FAN)
+    env.reset(seed=1)
+    fork(env).close()
 
 
 @pytest.mark.parametrize("actions", [FAN[:2], FAN[0], FAN[:, :2], FAN * np.nan, FAN + 2, [[1], [2, 3]], "abc", None])

@@ -5,10 +5,12 @@ import contextlib
 import numpy as np
 import pytest
 import toyfarm
-from toyfarm import FAN, FORWARD
+from toyfarm import FAN, FORWARD, fork
 
 from b2d_zmq import CarlaEnv, CarlaVectorEnv, GRPOCarlaEnv
+from b2d_zmq import fidelity as measure
 from b2d_zmq.errors import InvalidAction, RequestError, UnknownOption, WorkerLost, WrongMode
+from b2d_zmq.stage import Stage
 
 PLANS = np.repeat(FAN[:, None], 20, axis=1)
 
@@ -26,16 +28,8 @@ def farm(dies):
 
 @pytest.fixture
 def env(farm):
-    """An environment five steps into an episode."""
-    with CarlaEnv(farm.endpoint, wait=20.0) as env:
-        env.reset(seed=1)
-        for _ in range(5):
-            env.step(FORWARD)
+    with toyfarm.driven(farm) as env:
         yield env
-
-
-def fork(env, n=3, **options):
-    return env.fork(n, **{"wait": 20.0, **options})
 
 
 def test_a_restore_goes_by_the_tier_that_was_asked_for(env):
@@ -50,9 +44,10 @@ def test_a_restore_goes_by_the_tier_that_was_asked_for(env):
 
 def test_a_tier_that_is_not_offered_is_refused_before_anything_happens(env, farm):
     snapshot, seq = env.snapshot(), env._session.seq
-    for call in (lambda: env.restore(snapshot, tier="exact"), lambda: env.fork(2, tier="hybrid"), lambda: env.fork(2, tier=3)):
-        with pytest.raises(UnknownOption, match="replay, transfer"):
-            call()
+    for tier in ("exact", 3, ""):
+        for call in (lambda tier=tier: env.restore(snapshot, tier=tier), lambda tier=tier: env.fork(2, tier=tier)):
+            with pytest.raises(UnknownOption, match="replay, transfer"):
+                call()
     assert env._session.seq == seq
     for kind in (CarlaEnv, CarlaVectorEnv):
         with pytest.raises(UnknownOption, match="replay, transfer"):
@@ -80,7 +75,7 @@ def test_the_environments_own_tier_is_the_default(farm):
 
 def test_a_group_tells_how_true_each_branch_is(env):
     with fork(env) as group:
-        assert group.tier == "" and group.identical
+        assert group.tier == env.tier == "replay" and group.identical
         assert [told["verdict"] for told in group.fidelity] == ["exact"] * 3
     with fork(env, tier="transfer") as group:
         assert group.tier == "transfer" and not group.identical
@@ -167,7 +162,7 @@ def test_a_noise_floor_is_refused_where_it_would_mean_nothing(env):
         for arguments in ((FORWARD,), (PLANS[0], 21), (np.zeros((0, 3), np.float32),), (FORWARD, 0)):
             with pytest.raises(RequestError):
                 group.noise_floor(*arguments)
-        for actions, against in ((PLANS, None), ("abc", None), (PLANS[0], PLANS[:2])):
+        for actions, against in ((PLANS, None), ("abc", None), (PLANS[0], PLANS[:2]), (PLANS[0], PLANS[:, :7])):
             with pytest.raises(InvalidAction):
                 group.noise_floor(actions, against=against)
         group.step(FAN)
@@ -193,3 +188,10 @@ def test_a_branch_that_is_lost_meanwhile_is_not_counted(env, dies, monkeypatch):
         deadly[1] = deadly[0]
         with pytest.raises((RequestError, WorkerLost)):
             group.noise_floor(deadly[0])
+
+
+def test_fidelity_wants_a_worker_for_each_branch_before_it_drives(farm, tmp_path):
+    plan = measure.Plan(out=tmp_path, stage=Stage(farm.endpoint), ticks=(0, 5), workers=4)
+    with pytest.raises(RequestError, match="has 3"):
+        measure.run(plan, print)
+    assert not list(tmp_path.iterdir())

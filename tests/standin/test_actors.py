@@ -194,6 +194,25 @@ def test_parts(world, spawn):
     assert len(car.get_socket_names()) == len(car.get_socket_world_transforms()) == len(car.get_socket_relative_transforms())
 
 
+def test_sensors_know_no_ros(world, spawn):
+    car = spawn("vehicle.audi.tt")
+    eye = world.spawn_actor(world.get_blueprint_library().find("sensor.camera.rgb"), at(0.0, 0.0, 2.0), attach_to=car)
+    eye.enable_for_ros()
+    assert not eye.is_enabled_for_ros()
+    eye.disable_for_ros()
+
+
+@LATER
+def test_what_a_camera_has_not_is_refused_in_words(world, spawn):
+    car = spawn("vehicle.audi.tt")
+    eye = world.spawn_actor(world.get_blueprint_library().find("sensor.camera.rgb"), at(0.0, 0.0, 2.0), attach_to=car)
+    with pytest.raises(RuntimeError, match="no G-buffers"):
+        eye.enable_gbuffers(True)
+    with pytest.raises(RuntimeError, match="no G-buffers"):
+        eye.listen_to_gbuffer(carla.GBufferTextureID.SceneColor, print)
+    eye.set_ignored_vehicles([car.id])
+
+
 def test_batch(client, world):
     library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
     spawn_command = carla.command.SpawnActor(library.find("vehicle.audi.tt"), points[0]).then(

@@ -6,6 +6,7 @@ import msgpack
 import pytest
 
 from worker import routes
+from worker.standin import rpc
 from worker.standin.actors import Pose
 from worker.standin.calls import batch
 from worker.standin.dialect import DIALECTS
@@ -219,6 +220,48 @@ def test_wrong_arguments_are_told_of(sim):
     assert one == 0 and text.startswith("set_actor_transform: ")
 
 
+@pytest.mark.parametrize(
+    "method, arguments",
+    [
+        ("set_actor_transform", (CAR, ((float("nan"), 0.0, 0.0), (0.0, 0.0, 0.0)))),
+        ("set_actor_location", (CAR, (0.0, float("inf"), 0.0))),
+        ("set_actor_target_velocity", (CAR, (float("inf"), 0.0, 0.0))),
+        ("apply_control_to_walker", (WALKER, [[1.0, 0.0, 0.0], float("inf"), False])),
+        ("apply_control_to_vehicle", (CAR, (*CONTROL[:6], float("inf")))),
+        ("set_weather_parameters", ([float("nan")] * 14,)),
+    ],
+)
+def test_numbers_that_the_world_would_never_be_rid_of_are_refused(sim, method, arguments):
+    _, ((one, _),) = called(sim, method, arguments)
+    assert one == 0
+    sim.tick()
+
+
+def test_a_vehicle_has_a_mass(sim):
+    _, ((_, control),) = called(sim, "get_physics_control", (CAR,))
+    for mass in (0.0, float("nan")):
+        control[11] = mass
+        _, ((one, (text,)),) = called(sim, "apply_physics_control", (CAR, control))
+        assert one == 0 and "a mass of" in text
+    called(sim, "add_actor_impulse", (CAR, VECTOR))
+    sim.tick()
+
+
+def test_what_belongs_to_the_town_stays(sim):
+    assert called(sim, "destroy_actor", (LAMP,)) == (None, [[1, False]])
+    sim.tick()
+    assert sim.lamp in sim.world.actors
+
+
+def test_what_hangs_is_placed_though_others_have_gone(sim):
+    other = sim.spawn("vehicle.audi.tt", {}, sim.world.town.spawn_points[4])
+    eye = sim.spawn("sensor.other.imu", {}, Pose(0.0, 0.0, 2.0), other.id)
+    sim.tick()
+    sim.destroy(sim.car)
+    assert called(sim, "set_actor_location", (eye.id, (0.0, 0.0, 5.0))) == (None, [[False]])
+    assert eye.pose.z == pytest.approx(other.pose.z + 5.0, abs=0.01)
+
+
 def test_a_method_that_there_is_not(sim):
     error, result = called(sim, "make_coffee", ())
     assert "make_coffee" in error and result is None
@@ -258,6 +301,21 @@ def test_batches_answer_each_command(sim):
     assert batch.UNWRAPPED == ("apply_batch",)
 
 
+def test_a_spawn_in_a_batch_is_answered_whatever_becomes_of_what_follows_it(sim):
+    inner = [0, [[1, "sensor.other.gnss", []], PLACE, [True, sim.car], 0, "", []]]
+    spawn = [0, [[1, "sensor.other.imu", []], PLACE, [True, sim.car], 0, "", [[[2, [0, CONTROL]]], [inner]]]]
+    _, result = called(sim, "apply_batch", ([[spawn]], False))
+    ((one, number),) = result[0]
+    assert one == 1 and sim.world.actors[number].type_id == "sensor.other.imu"
+    assert sim.world.actors[number + 1].type_id == "sensor.other.gnss"
+
+
+def test_a_command_with_a_number_that_does_not_fit_spoils_no_other(sim):
+    spoilt = [2, [sim.car, [*CONTROL[:6], float("inf")]]]
+    _, result = called(sim, "apply_batch", ([[spoilt], [[18, [sim.car, 40]]]], False))
+    assert [answered[0][0] for answered in result] == [0, 1]
+
+
 def test_batches_of_the_old_dialect_have_short_spawns(sim):
     sim.config = sim.config._replace(dialect=DIALECTS["0.9.15"])
     command = [[0, [[1, "sensor.other.imu", []], PLACE, [False], [[[16, [0, True]]]]]]]
@@ -265,12 +323,25 @@ def test_batches_of_the_old_dialect_have_short_spawns(sim):
     assert error is None and result[0][0][0] == 1
 
 
-@pytest.mark.parametrize("data", [b"\xc1", msgpack.packb([1, 2, 3]), msgpack.packb("hello"), msgpack.packb([0, 1, "version", 5])])
+@pytest.mark.parametrize(
+    "data", [b"\xc1", *map(msgpack.packb, ([1, 2, 3], "hello", [0, 1, "version", 5], [0, 1, {"version": 1}, []], [1, 1, "version", []]))]
+)
 def test_what_is_no_request(data):
     requests = Requests()
     requests.feed(data)
     with pytest.raises(Malformed):
         next(requests)
+
+
+def test_a_request_that_is_too_large(monkeypatch):
+    monkeypatch.setattr(rpc, "MOST_BYTES", 100)
+    with pytest.raises(Malformed):
+        Requests().feed(bytes(101))
+
+
+def test_a_batch_without_arguments_is_an_error_text(sim):
+    request = Request(1, "apply_batch", ())
+    assert not request.ticks() and b"apply_batch" in answer(sim, request)
 
 
 def test_a_request_in_pieces():

@@ -7,10 +7,12 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 from standins import StandIn, client_of, wheel
 
-from worker.standin import flags
-from worker.standin.install import BINARY, LAUNCHER
+from worker.standin import cli, flags
+from worker.standin.install import BINARY, LAUNCHER, install
+from worker.standin.town import build
 
 ROUTE = """<routes><route id="7" town="Town07"><waypoints>
 <position x="0" y="0" z="0"/><position x="120" y="0" z="0"/></waypoints></route></routes>"""
@@ -31,6 +33,17 @@ def test_layout_in_a_folder_with_spaces(tmp_path):
     assert run.returncode == 1 and "a port '99999999'" in run.stderr
 
 
+def test_a_real_carla_is_not_written_over(tmp_path):
+    for name in (BINARY, LAUNCHER):
+        root = tmp_path / type(name).__name__
+        install(root, "0.9.16", [])
+        install(root, "0.9.16", [])
+        (root / name).write_bytes(b"\x7fELF" + bytes(100))
+        told = CliRunner().invoke(cli.main, ["install", str(root)])
+        assert told.exit_code == 1 and "no stand-in's" in told.output
+        assert (root / name).read_bytes()[:4] == b"\x7fELF"
+
+
 def test_the_binary_becomes_the_server(tmp_path):
     """No shell stays between: signals and the pid are the server's own."""
     root, routes = tmp_path / "root", tmp_path / "routes.xml"
@@ -42,6 +55,14 @@ def test_the_binary_becomes_the_server(tmp_path):
         assert not any("ResX" in line for line in server.lines)
     finally:
         server.close()
+
+
+def test_an_error_of_its_own_is_told_with_its_traceback(tmp_path, monkeypatch):
+    routes = tmp_path / "routes.xml"
+    routes.write_text(ROUTE)
+    monkeypatch.setattr(cli.Server, "run", lambda server, sim: [].remove(sim))  # a ValueError, as a port that is none
+    told = CliRunner().invoke(cli.main, ["serve", f"--routes={routes}", "-carla-rpc-port=0"])
+    assert isinstance(told.exception, ValueError)
 
 
 def test_without_rendering_cameras_are_silent(standin):
@@ -75,6 +96,21 @@ def test_without_rendering_cameras_are_silent(standin):
 def test_ports(words, ports):
     found = flags.read(words)
     assert (found.rpc_port, found.streaming_port, found.secondary_port) == ports
+
+
+@pytest.mark.parametrize("port", ["65536", "65534", "x"])
+def test_ports_that_are_none(port):
+    with pytest.raises(ValueError, match="wanted: 1 to 65535"):
+        flags.read([f"-carla-rpc-port={port}"])
+
+
+def test_routes_of_several_files_may_have_the_same_ids(tmp_path):
+    here, there = tmp_path / "here.xml", tmp_path / "there.xml"
+    here.write_text(ROUTE)
+    there.write_text(ROUTE.replace("Town07", "Town05_Opt"))
+    routes = cli._routes((str(here), str(there), str(here)))
+    assert [route.town for route in routes] == ["Town07", "Town05_Opt"]
+    assert len(build("Town05_Opt", routes).roads) == len(build("Town05", routes).roads) == 1  # a town without routes has three
 
 
 def test_rendering_and_unknown_flags():

@@ -7,7 +7,7 @@ from standins import run_client, wheel
 carla = wheel()
 
 _START = """
-import sys, socket, carla
+import sys, socket, subprocess, carla
 client = carla.Client("127.0.0.1", int(sys.argv[1]))
 client.set_timeout(10.0)
 world = client.get_world()
@@ -61,6 +61,33 @@ end()
 """
 )
 
+_FOLLOWS = (
+    _START
+    + """
+start = there.get_waypoint(points[0].location)
+place = start.next(30.0)[0].transform
+place.location.z += 0.3
+front = world.spawn_actor(library.find("vehicle.audi.tt"), place)
+front.apply_control(carla.VehicleControl(brake=1.0))
+back = world.spawn_actor(library.find("vehicle.audi.tt"), points[0])
+ticks(1)
+back.set_autopilot(True, port)
+most = 0.0
+for _ in range(240):
+    world.tick()
+    most = max(most, back.get_velocity().length())
+gap = back.get_location().distance(front.get_location())
+print("fastest", round(most, 1), "gap", round(gap, 1), "stands", back.get_velocity().length())
+assert most > 3.0 and back.get_velocity().length() < 0.1 and 4.2 < gap < 15.0
+assert front.get_location().distance(place.location) < 0.5  # nobody pushed it
+front.set_autopilot(True, port)
+ticks(80)
+print("then", front.get_velocity().length(), back.get_velocity().length())
+assert min(front.get_velocity().length(), back.get_velocity().length()) > 2.0
+end()
+"""
+)
+
 _BATCH = (
     _START
     + """
@@ -74,6 +101,10 @@ ticks(60)
 assert car.get_location().distance(start) > 5.0
 again = client.get_trafficmanager(port)
 assert again.get_port() == port
+there = "client = __import__('carla').Client('127.0.0.1', {}); print('there', client.get_trafficmanager({}).get_port())"
+other = subprocess.run([sys.executable, "-c", there.format(sys.argv[1], port)], capture_output=True, text=True, timeout=20.0)
+assert f"there {port}" in other.stdout, other.stderr
+ticks(1)
 end()
 """
 )
@@ -81,6 +112,10 @@ end()
 
 def test_cars_of_a_manager_drive_on_the_road(server):
     assert "done" in run_client(server, _DRIVES)
+
+
+def test_a_car_of_a_manager_follows_the_one_ahead(server):
+    assert "done" in run_client(server, _FOLLOWS)
 
 
 def test_a_car_spawned_with_autopilot_drives(server):

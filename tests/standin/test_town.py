@@ -3,10 +3,10 @@
 import math
 import random
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+import roads
 from standins import wheel
 
 from worker import routes as route_files
@@ -15,7 +15,6 @@ from worker.standin.town import build
 carla = wheel()
 
 OWN = route_files.read(route_files.DEFAULT_FILE)
-BENCH2DRIVE = Path(__file__).parents[3] / "shared" / "data" / "bench2drive220.xml"
 EMPTY = "Town99"  # a name without routes
 NAMES = [*sorted({route.town for route in OWN}), EMPTY]
 
@@ -32,9 +31,9 @@ def maps(towns):
 
 @pytest.fixture(scope="module")
 def bench2drive():
-    if not BENCH2DRIVE.exists():
+    if not roads.BENCH2DRIVE.exists():
         pytest.skip("Bench2Drive's routes are not here")
-    return route_files.read(BENCH2DRIVE)
+    return roads.bench2drive()
 
 
 def place(point):

@@ -89,6 +89,9 @@ def test_what_lies_in_the_map_is_an_honest_nothing(world):
     world.enable_environment_objects({1, 2}, False)
     world.load_map_layer(carla.MapLayer.Buildings)
     world.unload_map_layer(carla.MapLayer.Buildings)
+    world.get_lightmanager().set_day_night_cycle(False)
+    world.apply_color_texture_to_object("a wall", carla.MaterialParameter.Diffuse, carla.TextureColor(1, 1))
+    world.apply_float_color_texture_to_object("a wall", carla.MaterialParameter.Normal, carla.TextureFloatColor(1, 1))
     world.tick()
 
 
@@ -99,6 +102,10 @@ def test_debug_shapes_are_taken(world):
     world.debug.draw_arrow(here, carla.Location(5.0, 0.0, 1.0))
     world.debug.draw_box(carla.BoundingBox(here, carla.Vector3D(1.0, 1.0, 1.0)), carla.Rotation())
     world.debug.draw_string(here, "here")
+    if dialect() != "0.9.15":
+        world.debug.draw_hud_point(here)
+        world.debug.clear_debug_shape()
+        world.debug.clear_debug_string()
     world.tick()
 
 

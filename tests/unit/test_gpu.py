@@ -9,10 +9,12 @@ import types
 import pytest
 from bench import until
 
-from b2d_zmq.errors import RequestError
-from worker import adapter, gpu, inquiry
+from b2d_zmq.errors import FarmError, RequestError
+from worker import adapter, checks, finder, gpu, inquiry
+from worker.carla_root import CarlaRoot
 from worker.gpu import Gpu, Survey
 from worker.locks import run_folder
+from worker.plan import ServerPlan
 from worker.starts import AT_ONCE, Starts
 
 GB = 1 << 30
@@ -88,11 +90,42 @@ def test_a_survey_tells_all_and_travels(monkeypatch):
     assert Survey.from_json(found.to_json()) == found
 
 
+def test_a_gpu_that_does_not_answer_is_told_and_the_others_serve(monkeypatch):
+    module = nvml(card(0), card(1))
+    whole = module.nvmlDeviceGetMemoryInfo
+
+    def lost(each):
+        if each.number == 0:
+            raise NVMLError("GPU is lost")
+        return whole(each)
+
+    module.nvmlDeviceGetMemoryInfo = lost
+    found = survey_of(monkeypatch, module)
+    assert (found.gpus, found.trouble) == ((card(1, adapter=0),), "GPU 0 does not answer (GPU is lost)")
+    with pytest.raises(RequestError, match=r"no such GPU here; there is 1 = H100 .*; GPU 0 does not answer"):
+        adapter.rank(found, "0", {}, lambda each: 0)
+    assert [(each.level, each.words) for each in checks.graphics(found)][1] == (checks.WARN, found.trouble)
+
+
 def test_the_numbers_of_vulkan_are_found_by_uuid(monkeypatch):
     numbers = gpu.adapters(SUMMARY)
     found = survey_of(monkeypatch, nvml(card(0), card(1)), (numbers, ""))
     assert [each.adapter for each in found.gpus] == [1, 0]
     assert found.numbering == "vulkaninfo, by UUID"
+
+
+def test_vulkaninfo_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpu._ask_vulkan() == ({}, "vulkaninfo is not installed")
+    command = tmp_path / "vulkaninfo"
+    command.write_text(f'#!/bin/sh\n[ "$*" = --summary ] && /bin/cat "{tmp_path}/told"\nexit $VULKAN\n')
+    command.chmod(0o700)
+    (tmp_path / "told").write_text(SUMMARY)
+    monkeypatch.setenv("VULKAN", "0")
+    assert gpu._ask_vulkan() == ({UUIDS[1]: 0, UUIDS[0]: 1}, "")
+    (tmp_path / "told").write_text("ERROR_INCOMPATIBLE_DRIVER\n")
+    monkeypatch.setenv("VULKAN", "3")
+    assert gpu._ask_vulkan() == ({}, "vulkaninfo ended with 3: ERROR_INCOMPATIBLE_DRIVER")
 
 
 def test_where_vulkan_shows_only_some_the_bus_decides(monkeypatch):
@@ -117,16 +150,69 @@ def test_a_survey_is_a_process_that_prints_json(monkeypatch):
 
 
 def test_a_survey_that_stands_still_is_given_up(monkeypatch):
-    monkeypatch.setattr(inquiry, "python_command", lambda entry, arguments: ["sleep", "600"])
+    monkeypatch.setattr(inquiry, "python_command", lambda entry, arguments: ["/bin/sleep", "600"])
     asked = inquiry.Inquiry(0.0)
     assert asked.result(inquiry.PATIENCE - 1) is None
-    assert "did not answer within 30 s" in asked.result(inquiry.PATIENCE).trouble
+    given_up = asked.result(inquiry.PATIENCE)
+    assert "did not answer within 30 s" in given_up.trouble
+    assert given_up.passing
+
+
+class Answers:
+    """Surveys that are over at once; of None there is no process to be had."""
+
+    def __init__(self, *found):
+        self.found = list(found)
+
+    def __call__(self, now):
+        found = self.found.pop(0)
+        if found is None:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return types.SimpleNamespace(result=lambda now: found, close=lambda: None, deadline=now)
+
+
+@pytest.fixture
+def seeker(monkeypatch, tmp_path):
+    """A factory of Finders whose surveys find these."""
+
+    def seek(*found, **plan):
+        monkeypatch.setattr(finder, "Inquiry", Answers(*found))
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        root = CarlaRoot(tmp_path, tmp_path / "binary", "")
+        return finder.Finder(ServerPlan(root, cameras=True, **plan), Starts(run_folder(str(tmp_path / "run"))))
+
+    return seek
+
+
+def test_a_survey_without_an_answer_is_no_wrong_configuration(seeker):
+    asked = seeker(Survey(trouble="NVML did not answer", passing=True))
+    assert asked.find(0.0) is None
+    with pytest.raises(FarmError, match="NVML did not answer"):
+        asked.find(0.1)
+
+
+def test_a_server_that_cannot_be_looked_up_goes_on(seeker):
+    asked = seeker(Survey((card(0),)), None)
+    assert asked.find(0.0) is None
+    assert asked.find(0.1).adapter == 0
+    asked.look(1.0, [7])
+    assert "not looked up: " in asked.seen
+    asked.act(2.0)
+    asked.release()
 
 
 def test_a_survey_that_fails_is_quoted(monkeypatch):
-    monkeypatch.setattr(inquiry, "python_command", lambda entry, arguments: ["sh", "-c", "echo out of luck; exit 3"])
+    monkeypatch.setattr(inquiry, "python_command", lambda entry, arguments: ["/bin/sh", "-c", "echo out of luck; exit 3"])
     asked = inquiry.Inquiry(time.monotonic())
     assert until(lambda: asked.result(time.monotonic())).trouble == "the survey of the GPUs failed (exit code 3): out of luck"
+
+
+def test_gpus_that_a_scheduler_hides_are_told(seeker, monkeypatch):
+    asked = seeker(Survey((card(0), card(1, mig=True))))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert asked.find(0.0) is None
+    with pytest.raises(RequestError, match=r"none is whole .* and allowed; there is 0 = H100 .*; CUDA_VISIBLE_DEVICES='1' lets"):
+        asked.find(0.1)
 
 
 def numbers(gpus):

@@ -128,6 +128,16 @@ def test_twenty_processes_take_twenty_blocks(folder):
     assert len(set(blocks)) == 20
 
 
+def test_a_block_that_cannot_be_proven_is_let_go(folder, user, few, monkeypatch):
+    def no_more_files(block):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(ports, "free", no_more_files)
+    with pytest.raises(OSError):
+        user().take(0.0)
+    assert not held(folder / "ports-20000.lock")
+
+
 def test_a_lock_is_held_by_one_and_keeps_its_words(folder):
     path = folder / "a.lock"
     lock = take(path)

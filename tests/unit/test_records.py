@@ -1,11 +1,14 @@
 """What ``b2d fidelity`` makes of its measurements: the verdicts, the summary and the page."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from b2d_zmq.records import Measured, Record, page, plain, told, verdict
+from b2d_zmq.sheet import Drive, Story
+from b2d_zmq.sheet import record as numbers
 from b2d_zmq.tracks import Gaps
 
 TICKS = (0, 20, 100)
@@ -43,6 +46,13 @@ def test_a_verdict_is_what_the_drive_shows(found, baseline, word):
 def test_a_drive_that_ended_early_is_judged_by_what_there_is():
     short = measured((0.01, 0.1, 9.0), moments=21)
     assert short.ticks == [0, 20] and verdict(short, STILL, 0, 0.5) == "good"
+
+
+@pytest.mark.parametrize(("ticks", "position", "word"), [((0, 50), 0.4, "good"), ((0, 50), 9.0, "degraded"), ((0, 5), 0.2, "degraded")])
+def test_where_there_was_no_look_at_20_or_100_the_looks_before_decide(ticks, position, word):
+    off = np.where(np.arange(101) == ticks[-1], position, 0.0)[None]
+    found, still = (Measured.of(Gaps(one, 0.0 * off, 0.0 * off), ticks, returns=[1.0]) for one in (off, 0.0 * off))
+    assert verdict(found, still, 0, 0.5) == word
 
 
 def record(route, **more):
@@ -89,3 +99,11 @@ def test_the_page_tells_errors_and_what_is_missing():
 
 def test_what_json_does_not_know_becomes_none():
     assert plain({"a": [float("nan"), 1.23456789], "b": (float("inf"), None, "x", 3)}) == {"a": [None, 1.234568], "b": [None, None, "x", 3]}
+
+
+def test_the_demos_numbers_are_json_also_where_nobody_knows_how_far_off_a_restore_is():
+    drive, start = Drive("straight", rewards=[1.0, math.nan]), {"fidelity": [{"ego": {"position": math.nan}}]}
+    info = {"route_id": 1, "town": "Town01", "scenario": {"type": "Accident"}, "weather": "ClearNoon"}
+    found = numbers(Story(info, 0, None, None, [], {}, start, [drive], [math.nan], [0.0], 0, drive, {}))
+    json.dumps(found, allow_nan=False)
+    assert found["start"]["fidelity"][0]["ego"]["position"] is found["branches"][0]["return"] is None

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import types
 
 import fakecarla
 import pytest
 from bench import ended, until
 
 from b2d_zmq.errors import RequestError
-from worker import carla_root, processes
+from worker import carla_root, locks, output, processes
 from worker.backoff import ASIDE, WITHIN, Quarantine
 from worker.child import Child, tied
+from worker.external import ExternalServer
 from worker.launch import MARK, Drawing, check_flags, command, environment
-from worker.locks import run_folder
+from worker.locks import run_folder, take
 from worker.options import server_plan
-from worker.output import LogFile
+from worker.output import LogFile, Relay
+from worker.owned import OwnedServer
+from worker.plan import ExternalPlan, ServerPlan
 from worker.ports import Block
 from worker.record import Record
 from worker.wear import SLACK, Limits, Wear
@@ -57,6 +62,15 @@ def test_what_is_no_installation_is_refused(root, tmp_path):
         carla_root.find(str(root))
     binary.unlink()
     with pytest.raises(RequestError, match=r"is not whole: .*Shipping is missing"):
+        carla_root.find(str(root))
+
+
+def test_a_folder_that_this_user_may_not_read_is_refused(root, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(carla_root.Path, "is_dir", forbidden)
+    with pytest.raises(RequestError, match=r"cannot be looked into \(Permission denied: .*CARLA 0\.9\.15"):
         carla_root.find(str(root))
 
 
@@ -122,6 +136,8 @@ def test_which_server_a_worker_needs(root, monkeypatch):
     assert plan("own:Backend") is None
     with pytest.raises(RequestError, match="for --backend carla"):
         plan("embedded", carla_root=str(root))
+    with pytest.raises(RequestError, match="for --backend carla"):
+        plan("embedded", carla_port=2000)
     with pytest.raises(RequestError, match="no CARLA to drive"):
         plan()
     assert plan(carla_host="there")[:3] == ("there", 2000, True)
@@ -131,6 +147,13 @@ def test_which_server_a_worker_needs(root, monkeypatch):
     assert plan().limits == Limits(2.0, 1_500_000_000, 0)
     assert plan("embedded") is None  # whoever has CARLA installed may use the embedded world all the same
     assert plan("own:Backend") is None
+
+
+def test_a_server_has_one_worker_by_whatever_name(tmp_path):
+    first = ExternalServer(ExternalPlan("localhost", 2000, True, str(tmp_path / "run")))
+    with pytest.raises(RequestError, match=r"another worker already uses the CARLA server at 127\.0\.0\.1:2000"):
+        ExternalServer(ExternalPlan("127.0.0.1", 2000, True, str(tmp_path / "run")))
+    first.close()
 
 
 def test_a_server_that_grows_is_worn_and_another_map_is_no_growth():
@@ -185,9 +208,39 @@ def test_a_full_log_moves_away_and_its_last_words_stay(tmp_path):
         LogFile(tmp_path / "deep" / "server.log" / "no", 1000)
 
 
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_costs_old_words_and_no_worker(tmp_path, monkeypatch):
+    log = LogFile(tmp_path / "server.log", 1000)
+    log.older.write_text("words of before")
+    os.write(log.fd, b"x" * 2000)
+    monkeypatch.setattr(output.shutil, "copyfile", full)
+    log.rotate()
+    assert log.path.stat().st_size == 0
+    assert not log.older.exists()
+    log.close()
+    monkeypatch.setattr(output.sys, "stderr", types.SimpleNamespace(buffer=types.SimpleNamespace(write=full)))
+    relay = Relay()
+    os.write(relay.write, b"last words")
+    relay.started()
+    relay.close()
+    assert relay.tail() == "last words"
+
+
+def test_a_full_disk_leaves_a_lock_a_lock(tmp_path, monkeypatch):
+    lock = take(tmp_path / "a.lock")
+    monkeypatch.setattr(locks.os, "pwrite", full)
+    lock.write("words")
+    assert take(tmp_path / "a.lock") is None
+    lock.close()
+
+
 def left_behind(folder, mark, told):
     """A process that carries a mark, and the lock file that tells of it."""
     process = subprocess.Popen(["sleep", "600"], start_new_session=True, env={**os.environ, MARK: mark})
+    until(lambda: processes.has_mark(process.pid, f"{MARK}={mark}"))  # for a moment after its exec a process has no environment
     start = processes.look(process.pid).start
     record = {"pid": process.pid, "start": start, "mark": "m1", "boot": processes.boot(), **told}
     (folder / "worker-w.lock").write_text(json.dumps(record))
@@ -220,6 +273,55 @@ def test_only_what_is_proven_to_be_left_behind_is_ended(tmp_path, mark, told, en
         process.wait()
 
 
+def test_what_is_ending_already_is_no_trouble_to_a_sweep(tmp_path, monkeypatch):
+    folder = run_folder(str(tmp_path / "run"))
+    process = left_behind(folder, "m1", {})
+    orphan = processes.look(process.pid)
+    process.kill()
+    process.wait()
+    monkeypatch.setattr(processes, "members", lambda group: [orphan])
+    record = Record(folder, "w")
+    assert record.sweep() == 1
+    record.close()
+
+
+def test_a_signal_to_a_child_that_is_over_leaves_its_group_to_be_ended(tmp_path):
+    with open(tmp_path / "out", "w+b") as out:
+        child = Child(["/bin/sh", "-c", "sleep 600 & echo $!"], out.fileno())
+        until(child.ended)
+        grandchild = int((tmp_path / "out").read_text())
+        child.send(signal.SIGUSR1)
+        assert not ended(grandchild)
+        assert child.reap() == 0
+        until(lambda: ended(grandchild))
+
+
+def test_a_machine_that_changes_is_no_wrong_configuration(root, tmp_path, monkeypatch, caplog):
+    def missing(now):
+        raise RequestError("--gpu 1: no such GPU here")
+
+    plan = ServerPlan(carla_root.find(str(root)), cameras=False, flags=("-refuse",), run_dir=str(tmp_path / "run"))
+    server = OwnedServer(plan, "w")
+    try:
+        find = server._finder.find
+        monkeypatch.setattr(server._finder, "find", missing)
+        with pytest.raises(RequestError):
+            server.ready(0.0)
+        monkeypatch.setattr(server._finder, "find", find)
+        assert server.ready(0.0)
+        until(lambda: server.died(0.0))
+        monkeypatch.setattr(server._finder, "find", missing)
+        assert not server.ready(1.0)
+        assert "cannot be started now: --gpu 1: no such GPU here" in server.doing
+        assert server.wake() == 2.0
+        assert not server.ready(2.0)
+        assert [record.levelname for record in caplog.records if "cannot be started now" in record.message] == ["WARNING"]  # said once
+        monkeypatch.setattr(server._finder, "find", find)
+        assert server.ready(3.0)
+    finally:
+        server.close()
+
+
 def test_a_tied_child_becomes_what_it_is_told_and_fails_in_words(tmp_path):
     with open(tmp_path / "out", "w+b") as out:
         child = Child(tied(["/bin/sh", "-c", "echo I am $$"]), out.fileno())
@@ -234,12 +336,13 @@ def test_a_tied_child_becomes_what_it_is_told_and_fails_in_words(tmp_path):
     assert f"{tmp_path} cannot be run: Permission denied" in told
 
 
-def test_a_tied_child_dies_with_its_parent(tmp_path):
-    code = (
-        "import sys; from worker.child import Child, tied\n"
-        "child = Child(tied(['/bin/sleep', '600']), 2)\n"
-        "print(child.pid, flush=True); sys.stdin.read()"
-    )
+TIED = "from worker.child import Child, tied; child = Child(tied(['/bin/sleep', '600']), 2)"
+SURVEY = "from worker import inquiry; inquiry.python_command = lambda *_: ['/bin/sleep', '600']; child = inquiry.Inquiry(0.0)._child"
+
+
+@pytest.mark.parametrize("start", [TIED, SURVEY])
+def test_a_tied_child_dies_with_its_parent(start):
+    code = f"import sys; {start}; print(child.pid, flush=True); sys.stdin.read()"
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     pid = int(parent.stdout.readline())
     parent.kill()

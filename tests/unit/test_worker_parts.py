@@ -6,16 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import types
 
 import pytest
 from click.testing import CliRunner
 
 from b2d_zmq.lifeline import Lifeline, gone
 from b2d_zmq.wakeup import Wakeup
+from worker import hosting
 from worker.backoff import Backoff
 from worker.child import describe_exit
 from worker.cli import main
+from worker.keeper import Keeper
+from worker.plan import Plan
 from worker.progress import Page, Progress
+from worker.server import Server
 
 
 @pytest.fixture
@@ -98,3 +103,31 @@ def test_the_command_explains_itself(arguments, code, said):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == code
     assert said in result.output
+
+
+class Watched(Server):
+    """A server of which only its end is of interest."""
+
+    ends = 0
+
+    def end(self, now, at_once):
+        self.ends += 1
+
+
+def test_a_keeper_for_which_there_is_no_process_to_be_had_tries_again(monkeypatch):
+    def no_more_processes(*_):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    server, control = Watched(), types.SimpleNamespace(send=lambda kind, body: True, listen=lambda now: None)
+    keeper = Keeper(Plan("w", "w-1", "tcp://127.0.0.1:1", "faulty:Counts", {}), control, None, server)
+    with monkeypatch.context() as starved:
+        starved.setattr(hosting, "Child", no_more_processes)
+        files = len(os.listdir("/proc/self/fd"))
+        assert keeper._act(100.0) is None
+        assert (keeper._hosts, server.ends) == (1, 1)  # what was started for it goes too
+        assert len(os.listdir("/proc/self/fd")) == files
+    assert keeper._act(100.5) is None
+    assert keeper._hosts == 1
+    assert keeper._act(101.0) is None
+    assert keeper._hosts == 2
+    keeper.close()

@@ -97,7 +97,6 @@ class Vehicle:
     constant: Vector | None = None  # constant-velocity mode: m/s in the vehicle's frame
     ackermann: Tuple[float, float, float, float, float] | None = None  # steer, steer_speed, speed, acceleration, jerk
     gains: Tuple[float, ...] = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)  # of the ackermann controller
-    integral: float = 0.0  # of the ackermann controller
     controls: List[Any] = field(default_factory=list)  # VehiclePhysicsControl as the client sent it; [] is the blueprint's
     wheels: Dict[int, float] = field(default_factory=dict)  # steer direction shown with physics off, degrees
     pending: Vector = ZERO  # impulse per mass to be added in the next tick, m/s, world

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
@@ -23,6 +24,7 @@ from .options import own_options, words
 from .server import Server
 from .simulator import Config, Simulator
 from .streams import Streams
+from .town import plain
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,10 @@ def main() -> None:
 def install(root: Path, **options: Any) -> None:
     """Lay out ROOT like CARLA's folder; give it to b2d-worker as --carla-root."""
     options["routes"] = tuple(str(Path(each).resolve()) for each in options["routes"])
-    lay_out(root.resolve(), options["report_version"] or options["dialect"], words(options))
+    try:
+        lay_out(root.resolve(), options["report_version"] or options["dialect"], words(options))
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -51,31 +56,32 @@ def serve(dialect: str, routes: Tuple[str, ...], report_version: str, flags: Tup
     """Be the server; FLAGS are CARLA's, such as -carla-rpc-port=2000 and -nullrhi."""
     logging.basicConfig(level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        _serve(Faults(**{name: faults[name] for name in _FAULTS}), read(flags), dialect, report_version, _routes(routes))
+        server, sim = _started(Faults(**{name: faults[name] for name in _FAULTS}), read(flags), dialect, report_version, _routes(routes))
     except (Refused, OSError, RequestError, ValueError) as error:
         log.error("%s", error)
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    with closing(server), suppress(KeyboardInterrupt):
+        server.run(sim)
+    raise SystemExit(130)
 
 
-def _serve(faults: Faults, flags: Flags, dialect: str, version: str, routes: Tuple[Route, ...]) -> None:
+def _started(faults: Faults, flags: Flags, dialect: str, version: str, routes: Tuple[Route, ...]) -> Tuple[Server, Simulator]:
     for flag in flags.unknown:
         log.info("unknown flag passed over: %s", flag)
     faults.start()
     streams = Streams()
     config = Config(DIALECTS[dialect], version or dialect, routes, 0, flags.rendering)
-    first = FIRST_MAP if any(route.town in FIRST_MAP for route in routes) else routes[0].town
+    first = FIRST_MAP if any(plain(route.town) == plain(FIRST_MAP) for route in routes) else routes[0].town
     threading.Event().wait(faults.start_seconds)
     server = Server((flags.rpc_port, flags.streaming_port, flags.secondary_port), streams)
     sim = Simulator(config._replace(streaming_port=server.ports[1]), streams, faults, first)
     log.info("CARLA %s (stand-in, pid %d) serves %s at port %d", config.version, os.getpid(), sim.world.town.name, server.ports[0])
-    server.run(sim)
+    return server, sim
 
 
 def _routes(files: Tuple[str, ...]) -> Tuple[Route, ...]:
-    found: Dict[int, Route] = {}
+    found: Dict[Tuple[int, str, bytes], Route] = {}  # the files of one set may overlap, and those of two sets use the same ids
     for path in files or (str(route_files.DEFAULT_FILE),):
         for route in route_files.read(Path(path)):
-            found.setdefault(route.id, route)
+            found.setdefault((route.id, route.town, route.waypoints.tobytes()), route)
     return tuple(found.values())

@@ -44,15 +44,13 @@ def read(arguments: Sequence[str]) -> Flags:
             values[name] = value
         elif argument.startswith("-") and name not in _KNOWN:
             unknown.append(argument)
-    rpc = _port(values.get("carla-rpc-port"), DEFAULT_PORT)
-    streaming = _port(values.get("carla-streaming-port"), rpc + 1 if rpc else 0)
-    secondary = _port(values.get("carla-secondary-port"), rpc + 2 if rpc else 0)
+    rpc = _port(values.get("carla-rpc-port", str(DEFAULT_PORT)))
+    streaming = _port(values.get("carla-streaming-port", str(rpc + 1 if rpc else 0)))
+    secondary = _port(values.get("carla-secondary-port", str(rpc + 2 if rpc else 0)))
     return Flags(rpc, streaming, secondary, "nullrhi" not in values, tuple(unknown))
 
 
-def _port(text: str | None, default: int) -> int:
-    if text is None:
-        return default
+def _port(text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) < 65536:
         raise ValueError(f"a port {text!r}; wanted: 1 to 65535")
     return int(text)

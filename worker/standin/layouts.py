@@ -1,4 +1,5 @@
-"""CARLA's value layouts: our values -> arrays for the wire, and back. Field order is CARLA's; nothing is checked beyond that.
+"""CARLA's value layouts: our values -> arrays for the wire, and back. Field order is CARLA's; beyond that only
+that places, vectors and speeds are finite: the world would never be rid of a nan.
 
 Readers raise TypeError, ValueError or IndexError on a wrong shape; the server turns that into an error answer.
 """
@@ -30,14 +31,21 @@ def transform(pose: Pose) -> Wire:
 
 def pose_of(value: Wire) -> Pose:
     """The pose of a Transform."""
-    (x, y, z), (pitch, yaw, roll) = value
-    return Pose(float(x), float(y), float(z), float(pitch), float(yaw), float(roll))
+    place, turn = value
+    return Pose(*vector_of(place), *vector_of(turn))
 
 
 def vector_of(value: Wire) -> Vector:
-    """A vector or location."""
+    """A vector, location or rotation."""
     x, y, z = value
-    return (float(x), float(y), float(z))
+    return (finite(x), finite(y), finite(z))
+
+
+def finite(value: Wire) -> float:
+    """A number that the world can go on with."""
+    if not math.isfinite(value):
+        raise ValueError(f"no finite number: {value}")
+    return float(value)
 
 
 def heading(pose: Pose) -> Vector:
@@ -118,4 +126,4 @@ def control_of(value: Wire) -> Control:
 def stride_of(value: Wire) -> Stride:
     """The Stride of a WalkerControl."""
     direction, speed, jump = value
-    return Stride(vector_of(direction), max(0.0, float(speed)), bool(jump))
+    return Stride(vector_of(direction), max(0.0, finite(speed)), bool(jump))

@@ -36,6 +36,8 @@ class Motion:
         self.hanging: List[Actor] = []
 
     def _lay_out(self) -> None:
+        if not self.stale:
+            return
         self.stale = False
         actors = self._world.actors.values()
         self.vehicles = [actor for actor in actors if isinstance(actor.body, Vehicle)]
@@ -44,8 +46,7 @@ class Motion:
 
     def advance(self) -> None:
         """One tick for all."""
-        if self.stale:
-            self._lay_out()
+        self._lay_out()
         world = self._world
         self._owed += world.delta
         steps = int((self._owed + 1e-6) / ego.DT)
@@ -61,6 +62,7 @@ class Motion:
 
     def carry(self) -> None:
         """Put what hangs on a parent where it belongs."""
+        self._lay_out()
         actors = self._world.actors
         for actor in self.hanging:
             parent = actors[actor.parent]

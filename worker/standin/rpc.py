@@ -7,14 +7,13 @@ exist, because clients do not show its text.
 from __future__ import annotations
 
 import logging
-import struct
-from typing import Any, Dict, Iterator, List, NamedTuple
+from typing import Any, Dict, Iterator, NamedTuple, Tuple
 
 import msgpack
 
 from .calls import actors, batch, lights, managers, sensors, vehicles, worlds
 from .calls.table import Call
-from .errors import Refusal
+from .errors import MISFITS, Refusal
 from .simulator import Simulator
 
 log = logging.getLogger(__name__)
@@ -23,8 +22,6 @@ MOST_BYTES = 256 * 1024 * 1024  # of one request
 CALLS: Dict[str, Call] = {
     **worlds.CALLS, **actors.CALLS, **vehicles.CALLS, **lights.CALLS, **sensors.CALLS, **managers.CALLS, **batch.CALLS,
 }  # fmt: skip
-MISFITS = (TypeError, ValueError, IndexError, KeyError, AttributeError, struct.error)
-"""What a call raises whose arguments have not the shape that they should have."""
 
 _pack = msgpack.Packer(use_bin_type=True).pack
 
@@ -34,11 +31,11 @@ class Request(NamedTuple):
 
     number: int
     method: str
-    arguments: List[Any]  # the first is CARLA's metadata
+    arguments: Tuple[Any, ...]  # the first is CARLA's metadata
 
     def ticks(self) -> bool:
         """Whether time goes on by it."""
-        return self.method == "tick_cue" or (self.method == "apply_batch" and self.arguments[-1] is True)
+        return self.method == "tick_cue" or (self.method == "apply_batch" and self.arguments[-1:] == (True,))
 
 
 class Malformed(Exception):
@@ -54,8 +51,11 @@ class Requests:
         )
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that came."""
-        self._unpacker.feed(data)
+        """Take bytes that came. Raises Malformed when a request has too many."""
+        try:
+            self._unpacker.feed(data)
+        except msgpack.exceptions.BufferFull:
+            raise Malformed(f"a request of more than {MOST_BYTES} bytes") from None
 
     def __iter__(self) -> Iterator[Request]:
         return self
@@ -65,7 +65,7 @@ class Requests:
             message = next(self._unpacker)
         except (ValueError, msgpack.exceptions.UnpackException) as error:
             raise Malformed(f"no MessagePack: {error}") from None
-        if not isinstance(message, tuple) or len(message) != 4 or message[0] != 0 or not isinstance(message[3], tuple):
+        if not isinstance(message, tuple) or len(message) != 4 or [type(each) for each in message] != [int, int, str, tuple] or message[0]:
             raise Malformed(f"no request: {str(message)[:80]}")
         return Request(*message[1:])
 

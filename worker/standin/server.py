@@ -52,13 +52,28 @@ class Server:
 
     def run(self, sim: Simulator) -> None:
         """Serve for ever."""
+        self.begin(sim)
+        while True:
+            self.turn()
+
+    def begin(self, sim: Simulator) -> None:
+        """Serve this simulator from now on."""
         self._sim = sim
         self._tick_at = time.monotonic()
-        while True:
-            for key, events in self._selector.select(self._patience()):
-                act, subject = key.data
-                act(subject, events) if events & selectors.EVENT_WRITE else act(subject)
-            self._after()
+
+    def turn(self) -> None:
+        """Wait until something is to be done, and do it."""
+        for key, events in self._selector.select(self._patience()):
+            act, subject = key.data
+            act(subject, events) if events & selectors.EVENT_WRITE else act(subject)
+        self._after()
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
+        self._selector.close()
 
     def _patience(self) -> float | None:
         """Seconds until something is to be done without anybody's call."""
@@ -77,6 +92,7 @@ class Server:
             self._tick_at = max(self._tick_at + self._sim.step(), now)
         if self._awaited:
             self._awaited = [each for each in self._awaited if each[1] > now]
+        self._tidy()  # a listener that has gone holds no tick
         for client in list(self._held):
             if self._may_tick():
                 self._held.remove(client)
@@ -90,8 +106,8 @@ class Server:
         self._selector.register(client.socket, selectors.EVENT_READ, (self._read, client))
 
     def _read(self, client: Client, events: int = selectors.EVENT_READ) -> None:
-        if events & selectors.EVENT_WRITE:
-            self._write(client)
+        if events & selectors.EVENT_WRITE and not self._write(client):
+            return
         if not events & selectors.EVENT_READ:
             return
         try:

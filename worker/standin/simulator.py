@@ -11,7 +11,7 @@ from typing import Dict, List, NamedTuple, Set, Tuple
 from ..routes import Route
 from ..world.ego import DT
 from . import layouts, spawning
-from .actors import Actor, Pose, Vehicle
+from .actors import Actor, Lamp, Pose, Vehicle
 from .dialect import Dialect
 from .errors import Refusal
 from .faults import Faults
@@ -153,9 +153,9 @@ class Simulator:
         return actor
 
     def destroy(self, number: int) -> bool:
-        """Take an actor out, and what hangs on it; False if it was not there."""
+        """Take an actor out, and what hangs on it; False if it was not there, or belongs to the town."""
         actor = self.world.actors.get(number)
-        if actor is None or actor is self.spectator:
+        if actor is None or actor is self.spectator or isinstance(actor.body, Lamp):
             return False
         for child in [each.id for each in self.world.actors.values() if each.parent == number]:
             self.destroy(child)

@@ -62,8 +62,11 @@ class Streams:
 
     def leave(self, listener: Listener) -> None:
         """The listener's connection has ended."""
-        if listener in self.listeners.get(listener.stream, []):
-            self.listeners[listener.stream].remove(listener)
+        others = self.listeners.get(listener.stream, [])
+        if listener in others:
+            others.remove(listener)
+        if not others:
+            self.listeners.pop(listener.stream, None)
         if listener in self.backlog:
             self.backlog.remove(listener)
 

@@ -60,9 +60,14 @@ class Town:
         return self.ground.light(x, y, math.radians(yaw))
 
 
+def plain(name: str) -> str:
+    """The name of a town, optimised or not."""
+    return name[: -len(OPTIMISED)] if name.endswith(OPTIMISED) else name
+
+
 def build(name: str, routes: Sequence[Route]) -> Town:
     """The town of that name; routes of other towns are left out. Towns that were built are kept."""
-    mine = [route for route in routes if route.town == name.replace(OPTIMISED, "")] or list(routes_for(name))
+    mine = [route for route in routes if plain(route.town) == plain(name)] or list(routes_for(name))
     key = (name, tuple(id(route) for route in mine))
     if key not in _TOWNS:
         _TOWNS[key] = (mine, _build(name, mine))

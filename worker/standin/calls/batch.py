@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from .. import layouts
 from ..actors import Stride
-from ..errors import Refusal
+from ..errors import MISFITS, Refusal
 from ..layouts import Wire
 from ..simulator import Simulator
 from . import actors, lights, vehicles
@@ -14,7 +14,7 @@ from .table import Call
 
 Command = Callable[..., Any]
 
-SPAWN = 0
+SPAWN, CONSOLE = 0, 20
 
 
 def apply_batch(sim: Simulator, commands: Wire, do_tick: bool) -> List[Wire]:
@@ -30,7 +30,7 @@ def _answered(sim: Simulator, command: Wire) -> Wire:
         return [[1, _done(sim, *command)]]
     except Refusal as refusal:
         return [[0, [str(refusal)]]]
-    except (TypeError, ValueError, IndexError, KeyError) as error:
+    except MISFITS as error:
         return [[0, [f"a malformed command {command[0]}: {error}"]]]
 
 
@@ -50,7 +50,8 @@ def _spawn(sim: Simulator, description: Wire, transform: Wire, parent: Wire, *re
     what, where = layouts.description_of(description), layouts.pose_of(transform)
     number = sim.spawn(*what, where, layouts.optional_of(parent) or 0, attachment).id
     for ((index, fields),) in then:
-        _done(sim, index, (number, *fields[1:]))  # the client cannot know the id, so it sends 0
+        told = fields if index in (SPAWN, CONSOLE) else (number, *fields[1:])  # the client cannot know the id, so it sends 0
+        _answered(sim, (index, told))  # CARLA drops this answer: the actor is there, whatever becomes of what follows
     return number
 
 
@@ -89,7 +90,7 @@ _COMMANDS: Dict[int, Command] = {
     17: _nothing,
     18: _lights,
     19: actors.set_actor_location,
-    20: _nothing,
+    CONSOLE: _nothing,
     21: lights.set_traffic_light_state,
 }
 

@@ -48,9 +48,11 @@ def get_physics_control(sim: Simulator, number: int) -> Wire:
 
 
 def apply_physics_control(sim: Simulator, number: int, control: Wire) -> None:
-    """Kept, with its mass; the physics is made anew, so that the vehicle stands. The bicycle model stays as it is."""
-    actor = sim.vehicle(number)
-    actor.mass = float(control[_MASS])
+    """Kept, with its mass; the physics is made anew, gear and wheels at rest, but not the velocity. The bicycle model stays as it is."""
+    actor, mass = sim.vehicle(number), float(control[_MASS])
+    if not 0.0 < mass < math.inf:
+        raise Refusal(f"vehicle {number}: a mass of {mass} kg")
+    actor.mass = mass
     actor.body.controls = list(control)
     velocity = moving.velocity_of(actor.body)
     moving.renew(actor)

@@ -101,7 +101,7 @@ def set_weather_parameters(sim: Simulator, value: Wire) -> None:
     """Other weather, from now on."""
     if len(value) != len(sim.world.weather):
         raise Refusal(f"weather of {len(value)} numbers; wanted: {len(sim.world.weather)}")
-    sim.world.weather = tuple(float(each) for each in value)
+    sim.world.weather = tuple(layouts.finite(each) for each in value)
     sim.world.weathered = sim.world.elapsed
 
 
