@@ -43,6 +43,9 @@ BUDGETS: Mapping[str, float] = {"reset": 300.0, "restore": 300.0, "snapshot": 60
 LOSSES: Tuple[Type[B2DError], ...] = (WorkerLost, LeaseVoid, SimulatorError)
 """The errors after which an episode has no simulator to go on with."""
 
+MISSHAPEN = (LookupError, TypeError, ValueError, OverflowError)
+"""What reading a body raises that is not what it should be."""
+
 Entry = Tuple[str, "np.ndarray[Any, Any]", int]  # "step" or "rollout", its actions, ticks a step
 
 
@@ -376,7 +379,7 @@ def _outcome(body: Any) -> Outcome:
             int(body["tick"]),
             float(body["simulator_seconds"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except MISSHAPEN as error:
         raise ProtocolError(f"a worker answered with an outcome that cannot be read: {error!r}") from None
 
 
@@ -389,13 +392,15 @@ def _trajectory(body: Any) -> Trajectory:
             raise ValueError("its parts differ in length")
         info, tick, seconds = dict(body["info"]), int(body["tick"]), float(body["simulator_seconds"])
         return Trajectory(observations, flags[0], flags[1], flags[2], digests, info, tick, seconds)
-    except (KeyError, TypeError, ValueError) as error:
+    except MISSHAPEN as error:
         raise ProtocolError(f"a worker answered with a rollout that cannot be read: {error!r}") from None
 
 
 def _state(body: Any) -> State:
     try:
         names = [str(body[name]) for name in ("tier", "digest", "backend", "version")]
-        return State(str(body["id"]), np.asarray(body["data"], np.uint8).tobytes(), int(body["tick"]), *names)
-    except (KeyError, TypeError, ValueError) as error:
+        if not isinstance(body["data"], np.ndarray) or body["data"].dtype != np.uint8:
+            raise ValueError("its data are no bytes")
+        return State(str(body["id"]), body["data"].tobytes(), int(body["tick"]), *names)
+    except MISSHAPEN as error:
         raise ProtocolError(f"a worker answered with a snapshot that cannot be read: {error!r}") from None

@@ -16,7 +16,7 @@ from gymnasium import spaces
 
 from .errors import InvalidAction, ProtocolError
 
-MAX_ELEMENTS = 2**26  # of one announced box; its bounds are built in full
+MAX_BYTES = 2**26  # of an observation of an announced space; the bounds of its boxes are built in full
 
 COMMANDS = ("left", "right", "straight", "follow lane", "change lane left", "change lane right")
 """The meaning of ``navigation["command"]``: CARLA's RoadOption less one, as Bench2Drive's agents count it."""
@@ -66,7 +66,8 @@ def check_actions(actions: Any, space: spaces.Box, leading: Sequence[int]) -> np
     full = (*leading, *space.shape)
     if given.ndim != len(full) or any(w not in (-1, g) for w, g in zip(full, given.shape)):
         raise InvalidAction(f"an action of shape {wanted} is wanted; got {list(given.shape)}")
-    action = given.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large is infinite then, and refused
+        action = given.astype(np.float32)
     if not np.isfinite(action).all():
         raise InvalidAction("an action with NaN or infinity in it")
     if (action < space.low).any() or (action > space.high).any():
@@ -89,17 +90,49 @@ def to_wire(space: spaces.Space[Any]) -> Dict[str, Any]:
 def from_wire(wire: Mapping[str, Any]) -> spaces.Space[Any]:
     """The space that ``to_wire`` wrote. Raises ProtocolError."""
     try:
-        if wire["type"] == "dict":
-            return spaces.Dict({str(key): from_wire(part) for key, part in wire["keys"]})
-        if wire["type"] == "discrete":
-            return spaces.Discrete(int(wire["n"]))
-        shape, dtype = tuple(int(n) for n in wire["shape"]), np.dtype(str(wire["dtype"]))
-        if wire["type"] != "box" or dtype.kind not in "fiub" or math.prod(shape) > MAX_ELEMENTS:
-            raise ValueError(f"type {wire['type']!r}, dtype {dtype}, shape {shape}")
-        low, high = (np.broadcast_to(np.asarray(wire[k], dtype), shape).copy() for k in ("low", "high"))
-        return spaces.Box(low, high, shape, dtype.type)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, AssertionError) as error:  # gymnasium asserts
-        raise ProtocolError(f"a worker announced a space that cannot be read: {error!r}") from None
+        _check_room(wire, MAX_BYTES)
+        return _space(wire)
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        AssertionError,
+        RecursionError,
+    ) as error:  # gymnasium asserts
+        raise ProtocolError(f"a worker announced a space that cannot be read: {error!r:.400}") from None
+
+
+def _space(wire: Mapping[str, Any]) -> spaces.Space[Any]:
+    if wire["type"] == "dict":
+        return spaces.Dict({str(key): _space(part) for key, part in wire["keys"]})
+    if wire["type"] == "discrete":
+        return spaces.Discrete(int(wire["n"]))
+    shape, dtype = _box(wire)
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = (np.broadcast_to(np.asarray(wire[k]).astype(dtype), shape).copy() for k in ("low", "high"))
+    return spaces.Box(low, high, shape, dtype.type)
+
+
+def _check_room(wire: Mapping[str, Any], room: int) -> int:
+    """The bytes that are left of ``room`` beside an observation of this space; raises ValueError where there are none."""
+    if wire["type"] == "dict":
+        for _, part in wire["keys"]:
+            room = _check_room(part, room)
+    elif wire["type"] != "discrete":
+        shape, dtype = _box(wire)
+        room -= math.prod(shape) * dtype.itemsize
+    if room < 0:
+        raise ValueError(f"its observations have more than {MAX_BYTES} bytes")
+    return room
+
+
+def _box(wire: Mapping[str, Any]) -> Tuple[Tuple[int, ...], np.dtype[Any]]:
+    shape, dtype = tuple(int(n) for n in wire["shape"]), np.dtype(str(wire["dtype"]))
+    if wire["type"] != "box" or dtype.kind not in "fiub" or any(n < 0 for n in shape):
+        raise ValueError(f"type {wire['type']!r}, dtype {dtype}, shape {shape}")
+    return shape, dtype
 
 
 def profile(backend: str, version: str, observation: spaces.Space[Any], action: spaces.Space[Any]) -> str:

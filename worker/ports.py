@@ -144,12 +144,13 @@ def _resting(lock: Lock, now: float) -> bool:
     try:
         told = json.loads(lock.read() or "{}")
         since = told.get("free_since", None if "held_by" in told else now - QUARANTINE)
-    except (ValueError, AttributeError):
+        since = None if since is None else float(since)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):  # whoever wrote it died in the middle, or is no worker
         return False
     if since is None:
         lock.write(_rest(now))
         return True
-    return bool(now - QUARANTINE < float(since) <= now)  # a moment to come is of before this machine's start
+    return bool(now - QUARANTINE < since <= now)  # a moment to come is of before this machine's start
 
 
 def _rest(now: float) -> str:

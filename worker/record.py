@@ -43,7 +43,7 @@ class Record:
         try:
             told: Dict[str, Any] = json.loads(self._lock.read() or "{}")
             pid, start, mark = int(told["pid"]), int(told["start"]), str(told["mark"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return 0
         if told.get("boot") != processes.boot():
             return 0

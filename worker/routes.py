@@ -94,7 +94,7 @@ class Route:
         try:
             scenarios = [_scenario(each["name"], each["type"], each["trigger"], each["parameters"]) for each in plain["scenarios"]]
             return _route(plain["id"], plain["town"], plain["waypoints"], scenarios, weather_of(plain["weather"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise SnapshotCorrupt(f"a snapshot whose route cannot be used: {error}") from None
 
 

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from b2d_zmq import codec, spaces
-from b2d_zmq.errors import NoEpisode, RequestError, SnapshotCorrupt, SnapshotMismatch
+from b2d_zmq.errors import NoEpisode, RequestError, SnapshotCorrupt
 
 from .. import rig as rigs
 from .. import routes as route_files
@@ -26,7 +26,7 @@ from ..world.camera import Painter
 from ..world.world import Events, World
 from . import view
 from .base import Backend, Outcome, SnapshotData, Traits
-from .seal import seal, unseal
+from .seal import opened, seal
 
 NAME = "embedded"
 VERSION = "1"  # of the snapshots: raise it whenever an older one would no longer go on exactly
@@ -125,12 +125,7 @@ class EmbeddedBackend(Backend):
 
     def restore(self, data: bytes, tier: str = "") -> Outcome:
         self.tier(tier)
-        tree = unseal(data)
-        if not isinstance(tree, dict) or not {"backend", "version", "settings", "world", "task"} <= set(tree):
-            raise SnapshotCorrupt("the snapshot's checksum fits, but its parts are missing")
-        if (tree["backend"], tree["version"]) != (NAME, VERSION):
-            theirs = f"backend {str(tree['backend'])[:40]!r} version {str(tree['version'])[:40]!r}"
-            raise SnapshotMismatch(f"the snapshot is of {theirs}; this worker has backend {NAME!r} version {VERSION!r}")
+        tree = opened(data, NAME, VERSION, ("settings", "world", "task"))
         settings = Settings.from_plain(tree["settings"])
         self.progress(f"restoring route {settings.route.id}", 0)
         try:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import Any, List
+from typing import Any, Dict, Iterable, List
 
 from b2d_zmq import codec
-from b2d_zmq.errors import CodecError, SnapshotCorrupt
+from b2d_zmq.errors import CodecError, SnapshotCorrupt, SnapshotMismatch
 
 MAGIC = b"b2dsnap\n"
 MOST_BYTES = 16 * 1024 * 1024
@@ -46,6 +46,18 @@ def unseal(data: Any) -> Any:
         return codec.decode(_frames(inside))
     except (CodecError, struct.error) as error:
         raise SnapshotCorrupt(f"the snapshot's checksum fits, but what is inside is not ours: {error}") from None
+
+
+def opened(data: Any, backend: str, version: str, parts: Iterable[str] = ()) -> Dict[str, Any]:
+    """The parts of a snapshot of this backend and version. Raises SnapshotCorrupt, or SnapshotMismatch for another's."""
+    tree = unseal(data)
+    if not isinstance(tree, dict) or not {"backend", "version", *parts} <= set(tree):
+        raise SnapshotCorrupt("the snapshot's checksum fits, but its parts are missing")
+    theirs = [str(tree[name])[:40] for name in ("backend", "version")]
+    if theirs != [backend, version]:
+        told = f"backend {theirs[0]!r} version {theirs[1]!r}"
+        raise SnapshotMismatch(f"the snapshot is of {told}; this worker has backend {backend!r} version {version!r}")
+    return tree
 
 
 def _frames(inside: memoryview) -> List[memoryview]:

@@ -63,7 +63,7 @@ class Requests:
     def __next__(self) -> Request:
         try:
             message = next(self._unpacker)
-        except (ValueError, msgpack.exceptions.UnpackException) as error:
+        except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:  # TypeError: a map whose key is a map
             raise Malformed(f"no MessagePack: {error}") from None
         if not isinstance(message, tuple) or len(message) != 4 or [type(each) for each in message] != [int, int, str, tuple] or message[0]:
             raise Malformed(f"no request: {str(message)[:80]}")

@@ -35,6 +35,7 @@ from .traffic import Traffic
 __all__ = ["Events", "Hazard", "World"]
 
 _GRID = 2.0**20
+_MOST = 1e12  # a place that nobody comes to is 1e9
 _GRASS_GRIP, _GRASS_DRAG = 0.55, 2.0  # share of the friction; m/s2
 
 
@@ -49,6 +50,11 @@ class Events(NamedTuple):
     lane_invasion: bool = False
     off_road: bool = False
     yield_violation: bool = False
+
+
+def _sane(numbers: Any) -> bool:
+    """Whether these are numbers that a world can have; what is beyond would be infinite in an observation."""
+    return bool((np.abs(numbers) <= _MOST).all())
 
 
 class World(Outlook):
@@ -173,12 +179,12 @@ class World(Outlook):
             served = [int(n) for n in state["served"]]
             tick, lane = int(state["tick"]), int(state["lane"])
             scenario = self.stage.checked(state["scenario"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise SnapshotCorrupt(f"not a state of this world: {error!r}") from None
         shapes = floats.shape == self.crowd.f.shape and ints.shape == self.crowd.i.shape and len(numbers) == 16
         if not shapes or len(served) != len(self.signals.served) or not 0 <= lane < len(self.road.lanes) or tick < 0:
             raise SnapshotCorrupt("a state of another world: it has other actors, junctions or lanes")
-        if not (np.isfinite(floats).all() and np.isfinite(numbers).all() and self._sound(ints)):
+        if not (_sane(floats) and _sane(np.array(numbers)) and self._sound(ints)):
             raise SnapshotCorrupt("a state with numbers out of range")
         self.crowd.f[:], self.crowd.i[:] = floats, ints
         self.tick, self.lane, self.signals.served = tick, lane, served

@@ -191,7 +191,7 @@ class Play(Outlook):
             served = [int(n) for n in state["served"]]
             tick, lane = int(state["tick"]), int(state["lane"])
             scenario = self.stage.checked(state["scenario"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise SnapshotCorrupt(f"not a state of this scenario: {error!r}") from None
         fits = floats.shape == self.crowd.f.shape and ints.shape == self.crowd.i.shape and len(expert) == 5
         if not fits or len(served) != len(self.signals.served) or not 0 <= lane < len(self.road.lanes) or tick < 0:

@@ -13,10 +13,10 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from b2d_zmq.errors import SnapshotCorrupt, SnapshotMismatch
+from b2d_zmq.errors import SnapshotCorrupt
 
 from ...settings import Settings
-from ..seal import seal, unseal
+from ..seal import opened, seal
 from .digest import EVERY
 from .moment import CONTROL, MOTION, Lamps, Moment
 from .traffic import METHODS, Told
@@ -131,20 +131,15 @@ class State:
 
 def read(data: Any) -> State:
     """The state in these bytes. Raises SnapshotCorrupt, or SnapshotMismatch for another backend's or version's."""
-    tree = unseal(data)
-    if not isinstance(tree, dict) or not {"backend", "version"} <= set(tree):
-        raise SnapshotCorrupt("the snapshot's checksum fits, but its parts are missing")
-    if (tree["backend"], tree["version"]) != (NAME, VERSION):
-        theirs = f"backend {str(tree['backend'])[:40]!r} version {str(tree['version'])[:40]!r}"
-        raise SnapshotMismatch(f"the snapshot is of {theirs}; this worker has backend {NAME!r} version {VERSION!r}")
+    tree = opened(data, NAME, VERSION)
     missing = sorted(_PARTS - set(tree))
-    if missing or tree["schema"] != SCHEMA:
+    if missing or str(tree["schema"]) != SCHEMA:
         raise SnapshotCorrupt(f"not a {SCHEMA} snapshot: {'without ' + ', '.join(missing) if missing else str(tree['schema'])[:60]}")
     try:
         state = _state(tree)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise SnapshotCorrupt(f"a part of this snapshot is not what belongs there: {error!r:.200}") from None
-    if tree["tick"] != state.tick:
+    if type(tree["tick"]) is not int or tree["tick"] != state.tick:
         raise SnapshotCorrupt(f"the snapshot says tick {str(tree['tick'])[:20]} and has {state.tick} actions")
     return state
 
