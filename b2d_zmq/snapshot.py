@@ -14,7 +14,7 @@ import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Union
+from typing import Any, Dict, NamedTuple, Tuple, Union
 
 import msgpack
 
@@ -84,12 +84,12 @@ class Snapshot:
     def save(self, path: Union[str, Path]) -> Path:
         """Write a file, whole or not at all, and give its path."""
         header = msgpack.packb({name: getattr(self, name) for name in _TYPES})
-        content = _FRONT.pack(MAGIC, FORMAT, len(header)) + header + self.data
+        parts = _FRONT.pack(MAGIC, FORMAT, len(header)), header, self.data
         path = Path(path)
         handle, scratch = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content + _hash(content))
+                file.writelines((*parts, _hash(*parts)))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(scratch, path)
@@ -102,18 +102,12 @@ class Snapshot:
     def load(cls, path: Union[str, Path]) -> Snapshot:
         """Read a file that ``save`` wrote. Raises SnapshotCorrupt, SnapshotMismatch for a newer format, OSError where there is none."""
         path = Path(path)
-        content = memoryview(_read(path))
-        _, _, length = _FRONT.unpack_from(content)
-        if _hash(content[:-_HASH_BYTES]) != content[-_HASH_BYTES:]:
-            raise SnapshotCorrupt(f"{path}: damaged (its hash does not fit); take the snapshot again or restore a copy of the file")
-        end = _FRONT.size + length
-        if length > HEADER_BYTES or end > len(content) - _HASH_BYTES:
-            raise SnapshotCorrupt(f"{path}: its header is longer than it may be")
-        return cls(**_header(bytes(content[_FRONT.size : end]), path), data=bytes(content[end:-_HASH_BYTES]))
+        header, data = _read(path)
+        return cls(**_header(header, path), data=data)
 
 
-def _read(path: Path) -> bytes:
-    """The bytes of a file that begins as a snapshot of this format and is not too large; of any other, its first few alone."""
+def _read(path: Path) -> Tuple[bytes, bytes]:
+    """Header and data of a file whose size, first bytes, format and hash are right; of any other, as little as shows that it is none."""
     told = path.stat()
     if not stat.S_ISREG(told.st_mode):
         raise SnapshotCorrupt(f"{path}: not a file but a folder, pipe or device; Snapshot.save writes files")
@@ -123,10 +117,16 @@ def _read(path: Path) -> bytes:
         front = file.read(_FRONT.size)
         if told.st_size < _FRONT.size + _HASH_BYTES or not front.startswith(MAGIC):
             raise SnapshotCorrupt(f"{path}: not a snapshot file of b2d-zmq; Snapshot.save writes such files")
-        _, version, _ = _FRONT.unpack(front)
+        _, version, length = _FRONT.unpack(front)
         if version != FORMAT:
             raise SnapshotMismatch(f"{path}: snapshot format {version}, this b2d-zmq reads {FORMAT}; load it with the one that wrote it")
-        return front + file.read()
+        inside = told.st_size - _FRONT.size - _HASH_BYTES
+        if length > min(HEADER_BYTES, inside):
+            raise SnapshotCorrupt(f"{path}: damaged, for its header is longer than it may be; restore a copy of the file")
+        header, data, told_hash = file.read(length), file.read(inside - length), file.read(_HASH_BYTES)  # apart: they are not copied again
+    if _hash(front, header, data) != told_hash:
+        raise SnapshotCorrupt(f"{path}: damaged (its hash does not fit); take the snapshot again or restore a copy of the file")
+    return header, data
 
 
 def _header(packed: bytes, path: Path) -> Dict[str, Any]:
@@ -139,5 +139,8 @@ def _header(packed: bytes, path: Path) -> Dict[str, Any]:
     return {name: header[name] for name in _TYPES}
 
 
-def _hash(content: Union[bytes, memoryview]) -> bytes:
-    return hashlib.blake2b(content, digest_size=_HASH_BYTES).digest()
+def _hash(*parts: bytes) -> bytes:
+    told = hashlib.blake2b(digest_size=_HASH_BYTES)
+    for part in parts:
+        told.update(part)
+    return told.digest()
