@@ -2,15 +2,18 @@
 
 It knows requests and leases, not episodes (session.py) or spaces (env.py). Rules: an answer that nobody waits for is dropped with a
 debug line; a wait always ends, with an answer or with an error that says who is silent and what to do; a request that went down with a
-broker is sent again to the next one, under the same number, which is harmless because no job is done twice; a Client serves one thread
-at a time and one process, and the only other thread is the keep-alive's. Arrays in answers are read-only views of what was received.
+broker, or that a full one refused, is sent again under the same number, which is harmless because no job is done twice; a Client serves
+one thread at a time and one process, and the only other thread is the keep-alive's. Arrays in answers are read-only views of what was
+received.
 """
 
 from __future__ import annotations
 
 import getpass
 import logging
+import math
 import os
+import random
 import re
 import secrets
 import socket as network
@@ -24,19 +27,30 @@ from types import TracebackType
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Type
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from . import arguments
 from .codec import decode, encode
-from .errors import B2DError, BudgetExceeded, FrameTooLarge, NoBroker, ProtocolError, RequestError, VersionMismatch, WrongMode, from_wire
-from .keepalive import KeepAlive
+from .errors import (
+    B2DError,
+    BudgetExceeded,
+    Busy,
+    FrameTooLarge,
+    NoBroker,
+    ProtocolError,
+    RequestError,
+    TurnedAway,
+    VersionMismatch,
+    WrongMode,
+    from_wire,
+)
+from .keys import Keys, client_keys
+from .line import Line
 from .protocol import DEFAULT_ENDPOINT, MESSAGE_BYTES, Header, Kind, Message, pack, unpack
 
 log = logging.getLogger(__name__)
 
 MARGIN = 10.0  # seconds beyond a budget: the keeper ends an overdue simulator first, and its word is the better one
 PATIENCE = 2.0  # seconds without a broker before a line in the log says so
-FAREWELL_MS = 500  # the longest that leaving may take for the release of what is still held
 
 
 class Lease(NamedTuple):
@@ -53,7 +67,7 @@ class Pending:
 
     def __init__(self, client: Client, number: int, what: str, seconds: float, frames: List[Any], job: bool) -> None:  # noqa: PLR0917
         self._client, self._what, self._seconds, self._frames, self._job = client, what, seconds, frames, job
-        self._deadline = time.monotonic() + seconds
+        self._deadline, self._patient_until = time.monotonic() + seconds, time.monotonic() + client.timeout
         self.number = number
         self._settled = False
         self._body: Any = None
@@ -77,7 +91,8 @@ class Client:
     """A connection to the farm at ``endpoint``; ``timeout`` is how many seconds the broker may take for an answer of its own.
 
     Without an endpoint: ``$B2D_ENDPOINT``, then this machine's ``tcp://127.0.0.1:5570``. ``message_bytes`` is the largest message, and the
-    same on all sides.
+    same on all sides. ``curve_dir``: the folder of keys (without: ``$B2D_CURVE_DIR``, then no keys), of which the one for ``role`` is
+    used, "client" or "admin"; where there is none, the other.
     """
 
     def __init__(
@@ -87,6 +102,8 @@ class Client:
         label: str | None = None,
         timeout: float = 30.0,
         message_bytes: int = MESSAGE_BYTES,
+        curve_dir: str | os.PathLike[str] | None = None,
+        role: str = "client",
     ) -> None:
         endpoint = usual_endpoint() if endpoint is None else endpoint
         check_endpoint(endpoint)
@@ -94,11 +111,12 @@ class Client:
         self.label = label if label is not None else _label()
         self.message_bytes = message_bytes
         self.token = secrets.token_hex(8)
-        self._line = _Line(endpoint, self.token)
+        self._line = _line(endpoint, self.token, client_keys(curve_dir, role))
         self._number = 0
         self._waiting: weakref.WeakValueDictionary[int, Pending] = weakref.WeakValueDictionary()
         self._swallowed: List[int] = []  # requests that went down with a connection, to be sent again when there is a broker
         self._patient_until = 0.0  # how long that may take
+        self._later: Dict[int, float] = {}  # requests that were BUSY -> when to send them again
         self._connected = True  # False from a loss of the connection until the next one stands
         self._busy = threading.RLock()
         self._close = weakref.finalize(self, self._line.close)
@@ -170,7 +188,7 @@ class Client:
             leases = [Lease(str(x["lease"]), int(x["epoch"]), str(x["worker"]), float(x["ttl"])) for x in body["leases"]]
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"the answer to ACQUIRE cannot be read: {error!r}") from None
-        self._line.hold(leases)
+        self._line.hold([lease.name for lease in leases], min((lease.ttl for lease in leases), default=1.0))
         return leases
 
     def release(self, leases: Sequence[Lease]) -> None:
@@ -178,7 +196,7 @@ class Client:
         names = [lease.name for lease in leases]
         self._line.drop(names)
         if names:
-            self.ask(Kind.RELEASE, {"leases": names})
+            self.ask(Kind.RELEASE, {"leases": names, "client": self.token})
 
     def close(self) -> None:
         """Release what is still held and let go of the sockets; calling it again does nothing. Runs by itself at exit.
@@ -210,6 +228,7 @@ class Client:
 
     def _put(self, frames: List[Any]) -> None:
         until, warned = time.monotonic() + self.timeout, False
+        self._line.door.knock()
         while not self._sent(frames):
             left = until - time.monotonic()
             if left <= 0.0:
@@ -222,8 +241,10 @@ class Client:
             if self._connected:
                 self._line.socket.poll(milliseconds, zmq.POLLOUT)
             else:
-                self._line.monitor.poll(milliseconds)
+                self._line.door.monitor.poll(milliseconds)
             self._look_at_line()
+            if self._line.door.refusal:
+                raise TurnedAway(self._line.door.refusal)
 
     def _sent(self, frames: List[Any]) -> bool:
         """Whether these frames left, behind whatever has to be sent again. A connection that just broke would take them, and lose them."""
@@ -238,12 +259,13 @@ class Client:
 
     def _turn(self, seconds: float) -> bool:
         """Wait for the next event and take it in; False when none came."""
+        seconds = min(seconds, self._ask_again())
         again = self._swallowed and self._connected
         self._line.poller.register(self._line.socket, zmq.POLLIN | zmq.POLLOUT if again else zmq.POLLIN)
         events = dict(self._line.poller.poll(int(seconds * 1000) + (1 if seconds else 0)))
         if events.get(self._line.socket, 0) & zmq.POLLIN:
             self._receive(self._line.socket.recv_multipart(copy=False))
-        elif self._line.monitor in events:
+        elif self._line.door.monitor in events:
             self._look_at_line()
         elif self._line.socket in events:
             with suppress(zmq.Again):  # it was there when it was looked for
@@ -272,17 +294,18 @@ class Client:
         if fault is not None:
             self._settle(pending, error=fault)
             return
-        self._settle(pending, body, _refusal(body) if header.kind is Kind.ERROR else None)
+        refused = _refusal(body) if header.kind is Kind.ERROR else None
+        if not (isinstance(refused, Busy) and self._postponed(pending, refused.retry_after)):
+            self._settle(pending, body, refused)
 
     def _look_at_line(self) -> None:
         """What was asked over a connection that broke will not be answered: it is to be asked again over the next one."""
-        while self._line.monitor.poll(0):
-            self._connected = recv_monitor_message(self._line.monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
-            if not self._connected:
-                if not self._swallowed:
-                    self._patient_until = time.monotonic() + self.timeout
-                self._swallowed = sorted(self._waiting.keys())
-                log.warning("the broker at %s went away; waiting up to %g s for it (%s)", self.endpoint, self.timeout, _START)
+        if self._line.door.look():
+            if not self._swallowed:
+                self._patient_until = time.monotonic() + self.timeout
+            self._swallowed = sorted(self._waiting.keys())
+            log.warning("the broker at %s went away; waiting up to %g s for it (%s)", self.endpoint, self.timeout, _START)
+        self._connected = self._line.door.standing is not False
 
     def _send_again(self) -> None:
         """Ask, in the old order and under the old numbers, what the last broker did not answer. Raises zmq.Again where there is none."""
@@ -292,6 +315,23 @@ class Client:
                 self._line.socket.send_multipart(pending._frames, zmq.NOBLOCK, copy=False)
                 pending._deadline = time.monotonic() + pending._seconds
             self._swallowed.pop(0)
+
+    def _postponed(self, pending: Pending, seconds: float) -> bool:
+        """Whether a request that found something full will be sent again, in so many seconds and a bit; its patience is ``timeout``."""
+        again = time.monotonic() + seconds * random.uniform(1.0, 1.5)  # so that many who were refused together do not come together
+        if again < pending._patient_until:
+            self._later[pending.number] = again
+        return again < pending._patient_until
+
+    def _ask_again(self) -> float:
+        """Have what was postponed long enough sent again; seconds until more is due."""
+        now = time.monotonic()
+        for number in [number for number, when in self._later.items() if when <= now]:
+            del self._later[number]
+            if not self._swallowed:
+                self._patient_until = now + self.timeout
+            self._swallowed.append(number)
+        return min(self._later.values(), default=math.inf) - now
 
     def _give_up(self, now: float) -> None:
         """No broker came back in time: each request that waits for one is told."""
@@ -314,60 +354,6 @@ class Client:
         self._waiting.pop(pending.number, None)
 
 
-class _Line:
-    """The sockets of a Client and the leases it holds; kept apart from it so that leaving needs no Client."""
-
-    def __init__(self, endpoint: str, token: str) -> None:
-        self.pid = os.getpid()
-        self._held: Dict[str, Lease] = {}
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.socket = self._context.socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.IMMEDIATE, 1)
-        self.socket.setsockopt(zmq.LINGER, FAREWELL_MS)
-        self.socket.setsockopt(zmq.SNDHWM, 16)
-        self.socket.setsockopt(zmq.RCVHWM, 0)  # at most one answer per request comes; a bound here would stall the broker
-        self.socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)  # a broker that stands still is noticed as one that went away
-        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 30000)
-        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self.poller = zmq.Poller()
-        self.poller.register(self.socket, zmq.POLLIN)
-        self.poller.register(self.monitor, zmq.POLLIN)
-        self._keepalive = KeepAlive(self._context, endpoint, token)
-        try:
-            self.socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise RequestError(f"{endpoint!r} cannot be connected to ({error}); {_ENDPOINT}") from None
-
-    def hold(self, leases: Sequence[Lease]) -> None:
-        self._held.update((lease.name, lease) for lease in leases)
-        self._keepalive.held = tuple(self._held)
-        if leases:
-            self._keepalive.start(leases[0].ttl)
-
-    def drop(self, names: Sequence[str]) -> None:
-        for name in names:
-            self._held.pop(name, None)
-        self._keepalive.held = tuple(self._held)
-
-    def close(self) -> None:
-        """Say goodbye and close; in a forked child the sockets are the parent's and stay untouched."""
-        if self.pid != os.getpid():
-            return
-        ended = self._keepalive.stop()
-        if self._held:
-            farewell = Message(Header(Kind.RELEASE), encode({"leases": list(self._held)}))
-            try:
-                self.socket.send_multipart(pack(farewell), zmq.NOBLOCK)
-            except zmq.ZMQError as error:
-                log.debug("%d leases were left to lapse: %s", len(self._held), error)
-        self.socket.disable_monitor()
-        self.monitor.close(0)
-        self.socket.close()
-        if ended:
-            self._context.term()
-
-
 _START = "start a farm with `b2d up -n 4`, or `b2d-broker` and `b2d-worker`"
 _ENDPOINT = "an endpoint is a ZeroMQ address such as tcp://127.0.0.1:5570"
 
@@ -384,6 +370,13 @@ def check_endpoint(endpoint: object) -> None:
     )
     if found is None or int(found.group(1) or found.group(2) or 1) not in range(1, 65536):
         raise RequestError(f"{endpoint!r} is no endpoint; {_ENDPOINT} (the farm speaks no http)")
+
+
+def _line(endpoint: str, token: str, keys: Keys | None) -> Line:
+    try:
+        return Line(endpoint, token, keys)
+    except zmq.ZMQError as error:
+        raise RequestError(f"{endpoint!r} cannot be connected to ({error}); {_ENDPOINT}") from None
 
 
 def _unpack(frames: List[Any], limit: int) -> Tuple[Message, B2DError | None]:
@@ -411,4 +404,8 @@ def _mapping(value: Any, kind: str) -> Dict[str, Any]:
 def _refusal(body: Any) -> B2DError:
     if not isinstance(body, dict) or type(body.get("code")) is not int:
         return ProtocolError("an ERROR came without a code")
-    return from_wire(body["code"], str(body.get("message", "")), str(body.get("traceback", "")))
+    error = from_wire(body["code"], str(body.get("message", "")), str(body.get("traceback", "")))
+    after = body.get("retry_after")
+    if isinstance(error, Busy) and type(after) is float and 0.0 <= after <= 60.0:
+        error.retry_after = after
+    return error

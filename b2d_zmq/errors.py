@@ -41,6 +41,14 @@ class NoBroker(FarmError, ConnectionError):
     """Nobody answers at the endpoint."""
 
 
+class TurnedAway(NoBroker):
+    """Somebody is at the endpoint and does not let this one in: an unknown key, or keys on one side only."""
+
+
+class Forbidden(FarmError):
+    """The key that this came under may not do that: it is of another role, or the lease is another's."""
+
+
 class NoFreeWorker(FarmError):
     """There are not enough free workers; the message says how many there are and who holds them."""
 
@@ -135,6 +143,7 @@ class ErrorCode(enum.IntEnum):
     WORKER_LOST = 13
     BUDGET_EXCEEDED = 14
     FARM = 15
+    FORBIDDEN = 16
     REQUEST = 20
     INVALID_ACTION = 21
     UNKNOWN_ROUTE = 22
@@ -160,6 +169,7 @@ CLASS_OF: Dict[ErrorCode, Type[B2DError]] = {
     ErrorCode.WORKER_LOST: WorkerLost,
     ErrorCode.BUDGET_EXCEEDED: BudgetExceeded,
     ErrorCode.FARM: FarmError,
+    ErrorCode.FORBIDDEN: Forbidden,
     ErrorCode.REQUEST: RequestError,
     ErrorCode.INVALID_ACTION: InvalidAction,
     ErrorCode.UNKNOWN_ROUTE: UnknownRoute,

@@ -15,6 +15,8 @@ from typing import Tuple
 import zmq
 
 from .codec import encode
+from .door import Door
+from .keys import Keys
 from .protocol import Header, Kind, Message, pack
 
 log = logging.getLogger(__name__)
@@ -23,9 +25,9 @@ log = logging.getLogger(__name__)
 class KeepAlive:
     """Sends KEEPALIVE for the leases of ``token`` named in ``held``, while there are any; started by ``start``, ended by ``stop``."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, token: str) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, token: str, keys: Keys | None = None) -> None:
         self.held: Tuple[str, ...] = ()  # replaced whole, never changed: two threads see it
-        self._context, self._endpoint, self._token = context, endpoint, token
+        self._context, self._endpoint, self._token, self._keys = context, endpoint, token, keys
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -45,21 +47,24 @@ class KeepAlive:
         return True
 
     def _run(self, interval: float) -> None:
-        with self._context.socket(zmq.DEALER) as socket:
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.setsockopt(zmq.IMMEDIATE, 1)
-            socket.setsockopt(zmq.SNDHWM, 1)
-            socket.connect(self._endpoint)
+        socket = self._context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.SNDHWM, 1)
+        with Door(socket, self._endpoint, self._keys) as door:
+            door.open()
             while not self._stopped.wait(interval):
                 held = self.held
                 if held:
-                    self._send(socket, held)
+                    self._send(door, held)
 
-    def _send(self, socket: zmq.Socket[bytes], held: Tuple[str, ...]) -> None:
+    def _send(self, door: Door, held: Tuple[str, ...]) -> None:
         notice = Message(Header(Kind.KEEPALIVE), encode({"client": self._token, "leases": list(held)}))
         try:
-            socket.send_multipart(pack(notice), zmq.NOBLOCK)
+            door.socket.send_multipart(pack(notice), zmq.NOBLOCK)
         except zmq.Again:
             log.debug("no broker at %s took a keep-alive", self._endpoint)
-        while socket.poll(0):
-            log.debug("dropped a message of %d frames that came to the keep-alive socket", len(socket.recv_multipart()))
+        door.look()
+        door.knock()
+        while door.socket.poll(0):
+            log.debug("dropped a message of %d frames that came to the keep-alive socket", len(door.socket.recv_multipart()))

@@ -8,7 +8,6 @@ and so is what others could replace; nothing secret is ever a word of a command 
 
 from __future__ import annotations
 
-import enum
 import os
 import re
 import stat
@@ -18,20 +17,12 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 import zmq
 
 from .errors import RequestError
+from .roles import Holder, Role, role_of
 
 BROKER = "broker"
 LEAST_LIBZMQ = (4, 3, 3)  # older ones can be crashed by strangers in spite of CURVE (CVE-2020-15166)
 _READ_BY_OTHERS, _WRITTEN_BY_OTHERS = 0o077, 0o022
 _Z85 = r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}"
-_NAME = re.compile(r"(worker|client|admin)(-[A-Za-z0-9_.-]{1,40})?")
-
-
-class Role(enum.Enum):
-    """What the owner of a key may do; docs/protocol.md has the table."""
-
-    WORKER = "worker"
-    CLIENT = "client"
-    ADMIN = "admin"
 
 
 class Keys(NamedTuple):
@@ -44,13 +35,6 @@ class Keys(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Keys({self.name!r}, {self.public!r})"  # a secret is not for logs and tracebacks
-
-
-class Holder(NamedTuple):
-    """Who has a key that the broker lets in."""
-
-    name: str
-    role: Role
 
 
 def usual_folder(given: str | os.PathLike[str] | None) -> Path | None:
@@ -66,6 +50,21 @@ def load(folder: Path, *roles: Role) -> Keys:
     secret = _secret_of(folder, roles)
     public, own = _pair(secret)
     return Keys(secret.stem, public, own, _public(folder / f"{BROKER}.key"))
+
+
+def client_keys(curve_dir: str | os.PathLike[str] | None, role: str = "client") -> Keys | None:
+    """The keys of a client, or an admin's, whichever is there if not that; None for a farm without keys. Raises RequestError."""
+    folder = usual_folder(curve_dir)
+    if role not in (Role.CLIENT.value, Role.ADMIN.value):
+        raise RequestError(f"a role is 'client' or 'admin', not {role!r:.60}")
+    roles = (Role.CLIENT, Role.ADMIN) if role == Role.CLIENT.value else (Role.ADMIN, Role.CLIENT)
+    return load(folder, *roles) if folder is not None else None
+
+
+def worker_keys(curve_dir: str | os.PathLike[str] | None) -> Keys | None:
+    """The keys of a worker; None for a farm without keys. Raises RequestError."""
+    folder = usual_folder(curve_dir)
+    return load(folder, Role.WORKER) if folder is not None else None
 
 
 def load_broker(folder: Path) -> Keys:
@@ -106,14 +105,6 @@ def fingerprint(folder: Path) -> Any:
             return sorted((name, look.st_mtime_ns, look.st_size, look.st_ino, look.st_mode) for name, look in looks)
     except OSError as error:
         return error.errno
-
-
-def role_of(name: str) -> Role:
-    """The role that a key's name says. Raises RequestError."""
-    found = _NAME.fullmatch(name)
-    if found is None:
-        raise RequestError(f"no key may be named {name!r}; a name is worker, client or admin, and may go on with a dash, as in worker-gpu7")
-    return Role(found.group(1))
 
 
 def secure(socket: zmq.Socket[bytes], keys: Keys | None) -> None:

@@ -100,10 +100,14 @@ class Header(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A header and the frames behind it, still packed. ``body`` is opaque to whom it is not addressed."""
+    """A header and the frames behind it, still packed. ``body`` is opaque to whom it is not addressed.
+
+    ``key`` does not travel: it is the public key under which the message came, as the broker's socket knows it; ``""`` without keys.
+    """
 
     header: Header
     body: Sequence[Any] = ()
+    key: str = ""
 
 
 def frame_bytes(frame: Any) -> int:

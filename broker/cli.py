@@ -8,17 +8,23 @@ import re
 import secrets
 import sys
 import time
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import zmq
 
 from b2d_zmq import protocol
 from b2d_zmq.durations import Seconds
+from b2d_zmq.errors import RequestError
+from b2d_zmq.keys import usual_folder
 from b2d_zmq.version import VERSION
 
 from .core import Broker
 from .server import Server
+
+if TYPE_CHECKING:
+    from .guard import Guard
 
 CONFIGURATION = 78  # EX_CONFIG: starting again would not help
 MOST_PORT = 65535  # ZeroMQ takes a larger number modulo 65536
@@ -33,6 +39,7 @@ Examples:
   b2d-broker
   b2d-broker --bind tcp://127.0.0.1:*        (a free port; the first line of output names it)
   b2d-broker --lease-ttl 60 --log-level debug
+  b2d-broker --bind tcp://0.0.0.0:5570 --curve-dir ~/b2d-keys
 
 Exit code 0: TERM, Ctrl-C, or the parent process went away. Exit code 78: the configuration is wrong, and starting again would not help.
 """
@@ -40,7 +47,11 @@ Exit code 0: TERM, Ctrl-C, or the parent process went away. Exit code 78: the co
 
 @click.command(help=_HELP, context_settings={"show_default": True, "max_content_width": 110})
 @click.option("--bind", envvar="B2D_ENDPOINT", default=protocol.DEFAULT_ENDPOINT, help="Where to listen; also $B2D_ENDPOINT.")
-@click.option("--allow-remote", is_flag=True, help="Listen where other machines can reach it, without encryption or password.")
+@click.option(
+    "--curve-dir",
+    envvar="B2D_CURVE_DIR",
+    help="The folder of keys (b2d keys create): let only those in that it allows; also $B2D_CURVE_DIR.",
+)
 @click.option("--lease-ttl", type=Seconds(0.2, 86400.0), default=30.0, help="Seconds that a client may be silent.")
 @click.option("--queue", type=click.IntRange(0, 64), default=4, help="Jobs that may wait behind the running one of a lease.")
 @click.option(
@@ -52,7 +63,7 @@ Exit code 0: TERM, Ctrl-C, or the parent process went away. Exit code 78: the co
 def main(
     *,
     bind: str,
-    allow_remote: bool,
+    curve_dir: str | None,
     lease_ttl: float,
     queue: int,
     message_bytes: int,
@@ -60,36 +71,46 @@ def main(
     lifeline: int,
 ) -> None:
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    _check_bind(bind, allow_remote)
+    folder = usual_folder(curve_dir)
+    _check_bind(bind, folder is not None)
     boot = secrets.token_hex(4)  # new at every start: leases of an earlier broker are told apart
-    broker = Broker(boot, lease_ttl=lease_ttl, queue=queue, now=time.monotonic())
     try:
-        server = Server(broker, bind, message_bytes)
+        guard = _guard(folder) if folder is not None else None
+        holders = guard.holders if guard is not None else None
+        broker = Broker(boot, lease_ttl=lease_ttl, queue=queue, now=time.monotonic(), holders=holders)
+        server = Server(broker, bind, message_bytes, guard)
     except zmq.ZMQError as error:
         _refuse(_bind_advice(bind, error))
+    except RequestError as error:
+        _refuse(str(error))
     try:
-        log.info("broker %s listens on %s", boot, server.endpoint)
+        known = "without keys" if holders is None else f"for {len(holders)} keys"
+        log.info("broker %s listens on %s %s", boot, server.endpoint, known)
         why = server.run(lambda: click.echo(f"listening on {server.endpoint}"), lifeline)  # the first line of output, flushed
         log.info("broker %s leaves: %s", boot, why)
     finally:
         server.close()
 
 
-def _check_bind(bind: str, allow_remote: bool) -> None:
-    """Refuse what is no endpoint, and an address that others can reach unless that was asked for in so many words."""
+def _guard(folder: Path) -> Guard:
+    from .guard import Guard  # noqa: PLC0415 (it takes a moment to load, and most brokers have none)
+
+    return Guard(folder)
+
+
+def _check_bind(bind: str, keys: bool) -> None:
+    """Refuse what is no endpoint, and without keys an address that others can reach."""
     if bind.startswith("ipc://"):
         return
     match = re.fullmatch(r"tcp://(\[[^\]]+\]|[^:]+):(\d+|\*)", bind)
     if match is None or (match.group(2) != "*" and int(match.group(2)) > MOST_PORT):
         _refuse(f"--bind {bind!r} is no endpoint; write tcp://ADDRESS:PORT, with * for a free port, such as {protocol.DEFAULT_ENDPOINT}")
-    elif not _loopback(match.group(1).strip("[]")):
-        if not allow_remote:
-            _refuse(
-                f"--bind {bind} can be reached from other machines, and the farm has no encryption and no password yet. Listen on "
-                "127.0.0.1 and bring the other machines in through an ssh tunnel (ssh -N -L 5570:127.0.0.1:5570 THIS_MACHINE), or, in a "
-                "network where you trust everybody, add --allow-remote"
-            )
-        log.warning("listening on %s: whoever reaches this port can read and drive everything here; there is no encryption", bind)
+    elif not keys and not _loopback(match.group(1).strip("[]")):
+        _refuse(
+            f"--bind {bind} can be reached from other machines, and without keys whoever reaches it can read and drive everything. "
+            f"Make keys, once, and use them: `b2d keys create ~/b2d-keys`, then `b2d-broker --bind {bind} --curve-dir ~/b2d-keys`. "
+            "Or listen on 127.0.0.1 and bring the other machines in through an ssh tunnel (ssh -N -L 5570:127.0.0.1:5570 THIS_MACHINE)"
+        )
 
 
 def _loopback(address: str) -> bool:

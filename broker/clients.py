@@ -38,6 +38,7 @@ class Waiting:
     label: str
     since: float
     until: float
+    key: str = ""  # under which it came
 
 
 class Clients:
@@ -64,6 +65,7 @@ class Clients:
             body.text("label"),
             now,
             now + body.number("wait", 0.0, 1e9, 0.0),
+            message.key,
         )
         self._enqueue(key, wanted, now)
 
@@ -71,12 +73,15 @@ class Clients:
         """DESCRIBE: the description of a ready worker, without taking it. Raises RequestError and Busy."""
         body, asked = Body(message), message.header
         until = now + body.number("wait", 0.0, 1e9, 0.0)
-        self._enqueue((sender, asked.request), Waiting(sender, asked, 0, body.text("profile"), "", "", now, until), now)
+        self._enqueue((sender, asked.request), Waiting(sender, asked, 0, body.text("profile"), "", "", now, until, message.key), now)
 
     def release(self, sender: bytes, message: Message, now: float) -> None:
-        """RELEASE: end the named leases; those that are over already are no error."""
-        table = self._table
-        held = [table.leases[name] for name in dict.fromkeys(Body(message).names("leases")) if name in table.leases]
+        """RELEASE: end the named leases; those that are over already are no error. Raises RequestError, and Forbidden for another's."""
+        table, body = self._table, Body(message)
+        held = [table.leases[name] for name in dict.fromkeys(body.names("leases")) if name in table.leases]
+        client = body.text("client")
+        for lease in held:
+            table.rights.check_end(lease, client, message)
         for lease in held:
             table.end(lease, ErrorCode.LEASE_VOID, "released by its client", living=True)
         table.out.append((sender, bodies.reply(message.header, {"released": [lease.name for lease in held]})))
@@ -91,7 +96,8 @@ class Clients:
         body, table = Body(message), self._table
         held = table.of_client.get(body.text("client", least=1), ())
         for name in held if "leases" not in body.fields else set(body.names("leases")).intersection(held):
-            table.leases[name].heard = now
+            if table.leases[name].key == message.key:
+                table.leases[name].heard = now
 
     def serve(self, now: float) -> None:
         """Answer, in order, everybody who waits and for whom there are enough workers."""
@@ -130,6 +136,11 @@ class Clients:
             return
         self._leave(key)
         self._none_free(key, wanted, now)
+
+    def turn_out(self, key: str) -> None:
+        """Forget what waits under a key that is not allowed any more; nothing is answered."""
+        for place in [place for place, wanted in self.waiting.items() if wanted.key == key]:
+            self._leave(place)
 
     def unreachable(self, identity: bytes, message: Message) -> None:
         """A client is gone: forget what it waits for, and take back leases that it will never hear of."""
@@ -195,7 +206,7 @@ class Clients:
 
     def _grant(self, key: Key, wanted: Waiting, chosen: List[Worker], now: float) -> None:
         table = self._table
-        leases = [table.grant(worker, wanted.client, wanted.label, now) for worker in chosen]
+        leases = [table.grant(worker, wanted.client, wanted.label, now, wanted.key) for worker in chosen]
         told = [{"lease": one.name, "epoch": one.epoch, "worker": one.worker.id, "ttl": table.lease_ttl} for one in leases]
         answer = bodies.reply(wanted.asked, {"leases": told, "description": chosen[0].description})
         log.info("%d leases granted to %r: %s", len(leases), wanted.label, ", ".join(f"{one.name} on {one.worker.id}" for one in leases))

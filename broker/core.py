@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Mapping
 
 from b2d_zmq.errors import B2DError, ErrorCode, ProtocolError, code_of
 from b2d_zmq.protocol import ANSWERS, REQUESTS, TO_HOST, Header, Kind, Message
+from b2d_zmq.roles import Holder, Role
 
 from .clients import Clients
 from .held import MOST_BYTES
 from .jobs import Jobs
-from .table import Send, Table, log
+from .rights import Rights
+from .table import Send, Table, Worker, log
 from .workers import Workers
 
 REFUSALS = 64  # answers that one peer gets to what is no message and names no request
@@ -27,7 +29,10 @@ Handler = Callable[[bytes, Message, float], None]
 
 
 class Broker:
-    """Who is alive, who holds whom, what waits. ``boot`` is a word that no other broker of this farm has had."""
+    """Who is alive, who holds whom, what waits. ``boot`` is a word that no other broker of this farm has had.
+
+    ``holders``: by public key, who is let in; None: a farm without keys.
+    """
 
     def __init__(
         self,
@@ -39,8 +44,10 @@ class Broker:
         held_bytes: int = MOST_BYTES,
         grace: float = 5.0,
         now: float = 0.0,
+        holders: Mapping[str, Holder] | None = None,
     ) -> None:
         self.table = Table(boot, lease_ttl, now, held_bytes)
+        self.table.rights = Rights(holders)
         self.jobs = Jobs(self.table, queue, grace)
         self.workers = Workers(self.table, self.jobs)
         self.clients = Clients(self.table, waiting)
@@ -68,12 +75,26 @@ class Broker:
             handler = self._handlers.get(kind)
             if handler is None:
                 raise ProtocolError(f"{kind.name} is what a broker sends, not what it takes")
+            if self.table.rights.holders is not None:
+                self.table.rights.check(message, self._worker_of(sender))
             handler(sender, message, now)
         except B2DError as error:
             if kind in REQUESTS:
                 self.table.error(sender, message.header, code_of(error), str(error))
             else:
                 self._refuse(sender, error, message.header.request)
+        return self._sends(now)
+
+    def allow(self, holders: Mapping[str, Holder], now: float) -> List[Send]:
+        """What to send because from now on these keys are let in and no others; what is held under another one is over."""
+        table = self.table
+        table.rights = Rights(holders)
+        for lease in [lease for lease in table.leases.values() if not table.rights.keeps(lease.key, Role.CLIENT)]:
+            table.end(lease, ErrorCode.LEASE_VOID, "the key of its client is not allowed any more", living=True)
+        for worker in [worker for worker in table.workers.values() if not table.rights.keeps(worker.key, Role.WORKER)]:
+            self.workers.remove(worker, f"worker {worker.id} was turned out: its key is not allowed any more")
+        for key in {wanted.key for wanted in self.clients.waiting.values() if not table.rights.keeps(wanted.key, Role.CLIENT)}:
+            self.clients.turn_out(key)
         return self._sends(now)
 
     def refuse(self, sender: bytes, error: B2DError, request: int = 0) -> List[Send]:
@@ -140,6 +161,10 @@ class Broker:
         if topic == "worker":
             return self.table.workers.get(key.id) is key
         return topic != "waiting" or key in self.clients.waiting
+
+    def _worker_of(self, sender: bytes) -> Worker | None:
+        """The worker in whose name this peer speaks, if it is known."""
+        return self.table.hosts.get(sender) or self.table.workers.get(sender.decode("utf-8", "replace"))
 
     def _refuse(self, sender: bytes, error: B2DError, request: int) -> None:
         count = self.table.counters["messages refused"] = self.table.counters["messages refused"] + 1

@@ -26,12 +26,13 @@ class Jobs:
         table.alarm(self._patient_until, "strays", None)
 
     def job(self, sender: bytes, message: Message, now: float) -> None:
-        """Forward a job, or queue it behind the running one. Raises LeaseVoid and Busy."""
+        """Forward a job, or queue it behind the running one. Raises LeaseVoid, Forbidden and Busy."""
         header = message.header
         lease = self._table.leases.get(header.lease)
         if lease is None or not self._current(lease, header.epoch):
             self._stray(Job(sender, message), now)
             return
+        self._table.rights.check_use(lease, message)
         lease.heard = now
         if lease.running is None:
             self._table.held.take(sender, message.body)

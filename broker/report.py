@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Dict, List
 
 from b2d_zmq.version import VERSION
@@ -73,7 +74,7 @@ def _lease(lease: Lease, ttl: float, now: float) -> Dict[str, Any]:
     return {
         "lease": lease.name,
         "worker": lease.worker.id,
-        "client": lease.client,
+        "client": hashlib.blake2b(lease.client.encode(), digest_size=4).hexdigest(),  # the token itself is its client's alone
         "label": lease.label,
         "epoch": lease.epoch,
         "idle": now - lease.heard,

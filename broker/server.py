@@ -10,11 +10,11 @@ import logging
 import signal
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Iterable, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Sequence, Tuple
 
 import zmq
 
-from b2d_zmq.errors import Busy, FrameTooLarge, ProtocolError
+from b2d_zmq.errors import Busy, FrameTooLarge, ProtocolError, RequestError
 from b2d_zmq.protocol import MAX_FRAMES, REQUESTS, Message, frame_bytes, request_of, unpack
 from b2d_zmq.wakeup import Wakeup
 
@@ -22,7 +22,11 @@ from .backlog import MOST_BYTES, Backlog
 from .core import Broker
 from .table import Send
 
+if TYPE_CHECKING:
+    from .guard import Guard  # it takes a moment to load, and most brokers have none
+
 BATCH = 256  # messages taken before the clock is looked at again
+LOOK_EVERY = 1.0  # seconds between two looks at the list of allowed keys
 POLL_MOST = 1.0  # seconds; also how finely the loop notices that it stood still
 STOOD_STILL = 2.0  # seconds beyond the poll after which nobody else's silence counts
 SEND_MOST = 4096  # messages on their way to one peer: a client that steps a large group gets all answers at once
@@ -34,8 +38,10 @@ log = logging.getLogger("b2d.broker")
 class Server:
     """One bound ROUTER socket and its broker. ``endpoint`` is where it listens, with the port that the system chose if none was named."""
 
-    def __init__(self, broker: Broker, bind: str, message_bytes: int) -> None:
-        self._broker, self._limit, self._backlog = broker, message_bytes, Backlog()
+    def __init__(self, broker: Broker, bind: str, message_bytes: int, guard: Guard | None = None) -> None:
+        """Listen, with the keys of ``guard``. Raises ZMQError, and RequestError where the guard would let strangers in."""
+        self._broker, self._limit, self._backlog, self._guard = broker, message_bytes, Backlog(), guard
+        self._look_at = 0.0  # when to see whether other keys are allowed
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         for option, value in (
@@ -50,11 +56,15 @@ class Server:
         ):
             self._socket.setsockopt(option, value)
         try:
+            if guard is not None:
+                guard.arm(self._context, self._socket)
             self._socket.bind(bind)
-        except zmq.ZMQError:
+            self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+            if guard is not None:
+                guard.test(self.endpoint)
+        except (zmq.ZMQError, RequestError):
             self.close()
             raise
-        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
     def run(self, started: Callable[[], None], lifeline: int = -1) -> str:
         """Serve until TERM, INT, or the end of ``lifeline`` (the read end of a parent's pipe); returns why.
@@ -71,6 +81,8 @@ class Server:
     def close(self) -> None:
         """Close the socket; what was sent last gets a moment to leave."""
         self._socket.close()
+        if self._guard is not None:
+            self._guard.close()
         self._context.term()
 
     def _loop(self, wakeup: Wakeup, lifeline: int) -> str:
@@ -89,6 +101,8 @@ class Server:
                 return signal.Signals(wakeup.read()[0]).name
             if lifeline in ready:
                 return "the parent process is gone"
+            if self._guard is not None and now >= self._look_at:
+                self._look_at_keys(self._guard, now)
             drained = self._drain(now)
             now = time.monotonic()
             if drained or self._broker.wake_at() < now - POLL_MOST:  # silence counts only once everything that came was read
@@ -98,29 +112,31 @@ class Server:
         """Take what has come, at most a batch; whether that was all."""
         for _ in range(BATCH):
             try:
-                sender, frames = self._receive()
+                sender, key, frames = self._receive()
             except zmq.Again:
                 return True
-            self._handle(sender, frames, now)
+            self._handle(sender, key, frames, now)
         return False
 
-    def _receive(self) -> Tuple[bytes, List[Any]]:
-        """One message: the sender's identity, the header as bytes, the rest as frames. Surplus frames are read and let go."""
+    def _receive(self) -> Tuple[bytes, str, List[Any]]:
+        """One message: the sender's identity and key, the header as bytes, the rest as frames. Surplus frames are read and let go."""
         receive = self._socket.recv
         frame = receive(zmq.NOBLOCK, copy=False)
-        sender = frame.bytes
+        sender, key = frame.bytes, "" if self._guard is None else str(frame.get("User-Id"))
         frames: List[Any] = []
         while frame.more:
             frame = receive(zmq.NOBLOCK, copy=False)
             if len(frames) <= MAX_FRAMES:
                 frames.append(frame if frames else frame.bytes)
-        return sender, frames
+        return sender, key, frames
 
-    def _handle(self, sender: bytes, frames: List[Any], now: float) -> None:
+    def _handle(self, sender: bytes, key: str, frames: List[Any], now: float) -> None:
         try:
             if len(frames) > MAX_FRAMES:
                 raise FrameTooLarge(f"a message of more than {MAX_FRAMES} frames")
             message = unpack(frames, self._limit)
+            if key:
+                message = message._replace(key=key)
         except ProtocolError as error:
             self._send(self._broker.refuse(sender, error, request_of(frames)), now)
             return
@@ -134,6 +150,13 @@ class Server:
             log.exception("the broker failed on %s of %r", message.header, sender)
             sends = self._broker.failed(error, sender, message.header)
         self._send(sends, now, message, frames)
+
+    def _look_at_keys(self, guard: Guard, now: float) -> None:
+        self._look_at = now + LOOK_EVERY
+        self._broker.table.counters["strangers turned away"] = guard.turned_away
+        holders = guard.look()
+        if holders is not None:
+            self._send(self._broker.allow(holders, now), now)
 
     def _tick(self, now: float) -> None:
         try:

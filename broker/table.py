@@ -19,6 +19,7 @@ from b2d_zmq.protocol import Header, Kind, Message
 
 from . import bodies
 from .held import MOST_BYTES, Held
+from .rights import Rights
 
 Send = Tuple[bytes, Message]
 
@@ -46,10 +47,15 @@ class Lease:
     heard: float  # when its client last asked or kept alive
     running: Job | None = None
     queued: Deque[Job] = field(default_factory=deque)
+    key: str = ""  # the public key under which it was acquired
 
     def jobs(self) -> List[Job]:
         """The running job and those behind it."""
         return ([self.running] if self.running else []) + list(self.queued)
+
+    def granted(self) -> Dict[str, str]:
+        """The body of its GRANT."""
+        return {"client": self.client, "label": self.label, "key": self.key}
 
 
 @dataclass
@@ -73,6 +79,7 @@ class Worker:
     last: Tuple[str, int] | None = None  # the latest grant to the present host; one that has not seen it may yet do so
     nudge_at: float = 0.0  # when WHO or REVOKE may be sent again
     nudge_after: float = 1.0
+    key: str = ""  # the public key under which it came
 
     @property
     def state(self) -> str:
@@ -95,6 +102,7 @@ class Table:
     def __init__(self, boot: str, lease_ttl: float, now: float, held_bytes: int = MOST_BYTES) -> None:
         self.boot, self.lease_ttl, self.born = boot, lease_ttl, now
         self.held = Held(held_bytes)
+        self.rights = Rights()
         self.workers: Dict[str, Worker] = {}
         self.hosts: Dict[bytes, Worker] = {}  # by the announced host's identity
         self.leases: Dict[str, Lease] = {}
@@ -123,13 +131,13 @@ class Table:
         self._serial += 1
         heapq.heappush(self.alarms, (when, self._serial, topic, key))
 
-    def grant(self, worker: Worker, client: str, label: str, now: float) -> Lease:
-        """Put a new lease on a free worker and tell its host."""
+    def grant(self, worker: Worker, client: str, label: str, now: float, key: str = "") -> Lease:
+        """Put a new lease on a free worker and tell its host, which keeps what a later broker must know of it."""
         self._granted += 1
         self._epoch = worker.epoch = max(self._epoch, worker.epoch) + 1
-        lease = Lease(f"L{self._granted}-{self.boot}", worker.epoch, worker, client, label, now)
+        lease = Lease(f"L{self._granted}-{self.boot}", worker.epoch, worker, client, label, now, key=key)
         self.hold(lease)
-        self.send(worker.host, Kind.GRANT, lease.name, lease.epoch, {"client": client, "label": label})
+        self.send(worker.host, Kind.GRANT, lease.name, lease.epoch, lease.granted())
         self.counters["leases granted"] += 1
         return lease
 

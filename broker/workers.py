@@ -36,7 +36,7 @@ class Workers:
         if worker is None:
             if len(table.workers) >= MOST_WORKERS:
                 raise Busy(f"this broker knows {MOST_WORKERS} workers already, and takes no more; start another farm")
-            worker = table.workers[name] = Worker(name, sender, now)
+            worker = table.workers[name] = Worker(name, sender, now, key=message.key)
             table.alarm(now, "worker", worker)  # once: it sets itself again, and READY may come any number of times
             log.info("worker %s ready", name)
         worker.heartbeat = body.number("heartbeat", 0.02, 600.0, 1.0)
@@ -82,7 +82,8 @@ class Workers:
         else:
             worker.revoking = None
             if held:
-                self._take_up(worker, Lease(held, epoch, worker, body.text("client"), body.text("label"), now), now)
+                client, label, key = body.text("client"), body.text("label"), body.text("key", 40)
+                self._take_up(worker, Lease(held, epoch, worker, client, label, now, key=key), now)
 
     def released(self, sender: bytes, message: Message, now: float) -> None:
         """RELEASED: the host has let go of the lease, and its worker is free."""
@@ -168,8 +169,7 @@ class Workers:
     def _reattached(self, worker: Worker, lease: Lease, held: str, epoch: int) -> None:
         """An ATTACH while a lease is on the worker: the host holds it, or has not yet seen its GRANT."""
         if (held, epoch) != (lease.name, lease.epoch):
-            body = {"client": lease.client, "label": lease.label}
-            self._table.send(worker.host, Kind.GRANT, lease.name, lease.epoch, body)
+            self._table.send(worker.host, Kind.GRANT, lease.name, lease.epoch, lease.granted())
         self._jobs.again(lease)
 
     def _take_up(self, worker: Worker, lease: Lease, now: float) -> None:

@@ -14,8 +14,10 @@ import zmq
 
 from b2d_zmq import protocol
 from b2d_zmq.client import check_endpoint
+from b2d_zmq.door import Door
 from b2d_zmq.durations import Seconds
 from b2d_zmq.errors import RequestError
+from b2d_zmq.keys import worker_keys
 from b2d_zmq.version import VERSION
 from b2d_zmq.wakeup import Wakeup
 
@@ -45,6 +47,7 @@ Exit code 78: the configuration is wrong, and starting again would not help. b2d
 
 @click.command(help=_EXAMPLES, context_settings={"show_default": True, "max_content_width": 110})
 @click.option("--endpoint", envvar="B2D_ENDPOINT", default=protocol.DEFAULT_ENDPOINT, help="Where the broker is; also $B2D_ENDPOINT.")
+@click.option("--curve-dir", help="The folder with this worker's key and broker.key (b2d keys create); also $B2D_CURVE_DIR.")
 @click.option("--name", default="w", help="The worker's name, for people.")
 @click.option("--index", type=click.IntRange(min=0), help="Makes the name NAME-INDEX; for supervisord's process_num.")
 @click.option("--backend", default="embedded", help="The simulator: embedded, carla, or MODULE:CLASS of your own.")
@@ -84,10 +87,10 @@ def main(
 
 
 def _run(plan: Plan, carla: dict[str, Any]) -> int:
-    with zmq.Context() as context, _connect(context, plan) as socket:
+    with zmq.Context() as context, _connect(context, plan) as door:
         server = open_server(server_plan(plan.backend, plan.options["sensors"], **carla), plan.name)
         wakeup = Wakeup(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-        keeper = Keeper(plan, Control(socket, plan.worker, plan.endpoint, plan.heartbeat), wakeup, server)
+        keeper = Keeper(plan, Control(door, plan.worker, plan.endpoint, plan.heartbeat), wakeup, server)
         try:
             return keeper.run()
         finally:
@@ -95,9 +98,10 @@ def _run(plan: Plan, carla: dict[str, Any]) -> int:
             wakeup.close()
 
 
-def _connect(context: zmq.Context[zmq.Socket[bytes]], plan: Plan) -> zmq.Socket[bytes]:
+def _connect(context: zmq.Context[zmq.Socket[bytes]], plan: Plan) -> Door:
+    keys = worker_keys(plan.curve_dir)
     try:
         check_endpoint(plan.endpoint)
-        return connect(context, plan.endpoint, plan.worker, CONTROL_BYTES)
+        return connect(context, plan.endpoint, plan.worker, CONTROL_BYTES, keys)
     except (RequestError, zmq.ZMQError) as error:
         raise click.BadParameter(f"{plan.endpoint!r} cannot be connected to: {error}", param_hint="--endpoint") from None

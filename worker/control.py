@@ -9,10 +9,12 @@ from typing import Any, Dict, List
 import zmq
 
 from b2d_zmq import codec, protocol
+from b2d_zmq.door import Door
 from b2d_zmq.errors import B2DError
 from b2d_zmq.protocol import Header, Kind, Message
 
 SILENCE = 3.5  # heartbeats without an echo, then the broker counts as silent
+KNOCK_EVERY = 1.0  # s between two tries to get in where the broker does not let this worker in
 CONTROL_BYTES = 1024 * 1024  # of one control message
 
 log = logging.getLogger("worker.keeper")
@@ -21,8 +23,9 @@ log = logging.getLogger("worker.keeper")
 class Control:
     """Sends what can be sent now. What cannot is not kept: a broker that comes later asks WHO."""
 
-    def __init__(self, socket: zmq.Socket[bytes], worker: str, endpoint: str, heartbeat: float) -> None:
-        self.socket = socket
+    def __init__(self, door: Door, worker: str, endpoint: str, heartbeat: float) -> None:
+        self.socket, self._door = door.socket, door
+        self._turned_away, self._knock_at = "", 0.0
         self._worker, self._endpoint, self._heartbeat = worker, endpoint, heartbeat
         self._heard: float | None = time.monotonic()  # when the broker was last heard; None: it is silent, and that was said
 
@@ -56,3 +59,17 @@ class Control:
         if self._heard is not None and now - self._heard > max(SILENCE * self._heartbeat, 1.0):
             self._heard = None
             log.warning("worker %s does not hear a broker at %s; it goes on trying", self._worker, self._endpoint)
+        if now >= self._knock_at:
+            self._knock_at = now + KNOCK_EVERY
+            self._knock()
+
+    def _knock(self) -> None:
+        """Say, once each, why the broker does not let this worker in, and go on asking for it: a key may be allowed later."""
+        self._door.look()
+        if self._door.standing:
+            self._turned_away = ""
+        elif self._door.refusal:
+            if self._door.refusal != self._turned_away:
+                self._turned_away = self._door.refusal
+                log.error("worker %s is turned away: %s; it goes on trying", self._worker, self._turned_away)
+            self._door.knock()

@@ -22,6 +22,7 @@ class Handover(NamedTuple):
     log_level: str
     parent: int
     page: int
+    curve_dir: str | None = None
 
     def to_json(self) -> str:
         return json.dumps(self._asdict())

@@ -14,12 +14,14 @@ import sys
 import time
 import traceback
 from collections import deque
-from typing import Any, Deque, Dict, List, Sequence
+from typing import Any, Deque, Dict, List, Sequence, Tuple
 
 import zmq
 
 from b2d_zmq import codec, protocol
+from b2d_zmq.door import Door
 from b2d_zmq.errors import B2DError, CodecError, ProtocolError, RequestError, code_of
+from b2d_zmq.keys import Keys, worker_keys
 from b2d_zmq.protocol import Header, Kind, Message
 from b2d_zmq.wakeup import Wakeup
 
@@ -32,6 +34,7 @@ from .ledger import Answer, Ledger
 from .progress import Page, Progress
 from .sockets import connect
 
+KNOCK_EVERY_MS = 1000  # between two tries to get in where the broker does not let this host in
 RELEASE_BUDGET = 60.0  # s for a backend to forget an episode
 
 log = logging.getLogger("worker.host")
@@ -40,8 +43,9 @@ log = logging.getLogger("worker.host")
 class Host:
     """Serves jobs from one data socket on one backend until it is told to leave."""
 
-    def __init__(self, handover: Handover, backend: Backend, page: Page, socket: zmq.Socket[bytes], wakeup: Wakeup) -> None:
-        self._handover, self._backend, self._page, self._socket, self._wakeup = handover, backend, page, socket, wakeup
+    def __init__(self, handover: Handover, backend: Backend, page: Page, door: Door, wakeup: Wakeup) -> None:
+        self._handover, self._backend, self._page, self._wakeup = handover, backend, page, wakeup
+        self._door, self._socket = door, door.socket
         self._ledger = Ledger(handover.worker)
         self._jobs = Jobs(backend, handover.message_bytes)
         self._progress = page.read()
@@ -55,9 +59,14 @@ class Host:
         self._send(self._attach())
         poller = zmq.Poller()
         poller.register(self._wakeup.fd, zmq.POLLIN)
+        poller.register(self._door.monitor, zmq.POLLIN)
         while True:
             poller.register(self._socket, zmq.POLLOUT if self._outbox else zmq.POLLIN)
-            events = dict(poller.poll())
+            events = dict(poller.poll(KNOCK_EVERY_MS if self._door.refusal else None))
+            if self._door.monitor in events:
+                self._door.look()
+            elif not events:
+                self._door.knock()
             signals = self._wakeup.read() if self._wakeup.fd in events else []
             if signal.SIGTERM in signals:
                 log.info("host %s leaves", self._handover.identity)
@@ -131,12 +140,12 @@ class Host:
     def _grant(self, message: Message) -> None:
         try:
             body = codec.decode(message.body)
-            client, label = str(body.get("client", "")), str(body.get("label", ""))
+            client, label, key = (str(body.get(name, "")) for name in ("client", "label", "key"))
         except (CodecError, AttributeError) as error:
             log.warning("host %s dropped a GRANT that it cannot read: %s", self._handover.identity, error)
             return
         held = self._ledger.lease
-        if not self._ledger.grant(message.header, client, label):
+        if not self._ledger.grant(message.header, client, label, key):
             log.debug("host %s ignored an old GRANT of lease %s", self._handover.identity, message.header.lease)
             return
         if held:
@@ -166,6 +175,7 @@ class Host:
             "lease": ledger.lease,
             "client": ledger.client,
             "label": ledger.label,
+            "key": ledger.key,
         }
         return Message(Header(Kind.ATTACH), codec.encode(body))
 
@@ -229,10 +239,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=handover.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     page = Page(handover.page)
-    backend = _open(handover, page)  # until it is open, TERM ends the process as it ends any
+    keys, backend = _open(handover, page)  # until it is open, TERM ends the process as it ends any
     wakeup = Wakeup(signal.SIGTERM, signal.SIGUSR1)
     try:
-        code = _serve(handover, backend, page, wakeup)
+        code = _serve(handover, keys, backend, page, wakeup)
         if code:  # the server is to be ended anyway, and may no longer answer: nothing is said to it
             logging.shutdown()
             os._exit(code)
@@ -240,24 +250,24 @@ def main() -> None:
         backend.close()
 
 
-def _serve(handover: Handover, backend: Backend, page: Page, wakeup: Wakeup) -> int:
+def _serve(handover: Handover, keys: Keys | None, backend: Backend, page: Page, wakeup: Wakeup) -> int:
     try:
-        with zmq.Context() as context, connect(context, handover.endpoint, handover.identity, handover.message_bytes) as socket:
-            return Host(handover, backend, page, socket, wakeup).serve()
+        with zmq.Context() as context, connect(context, handover.endpoint, handover.identity, handover.message_bytes, keys) as door:
+            return Host(handover, backend, page, door, wakeup).serve()
     except SimulatorLost as error:
         log.error("host %s gives its simulator up: %s", handover.identity, error)
         page.write(page.read()._replace(doing=str(error)))
         return EXIT_SIMULATOR
 
 
-def _open(handover: Handover, page: Page) -> Backend:
-    """The backend; a wrong configuration is one plain line and exit code 78, anything else a traceback."""
+def _open(handover: Handover, page: Page) -> Tuple[Keys | None, Backend]:
+    """The keys and the backend; a wrong configuration is one plain line and exit code 78, anything else a traceback."""
 
     def tell(doing: str, tick: int) -> None:
         page.write(page.read()._replace(doing=doing, tick=tick))
 
     try:
-        return open_backend(handover.backend, handover.options, tell)
+        return worker_keys(handover.curve_dir), open_backend(handover.backend, handover.options, tell)
     except RequestError as error:
         sys.stderr.write(f"b2d-worker: {error}\n")
         raise SystemExit(EXIT_CONFIGURATION) from None

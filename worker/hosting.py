@@ -38,7 +38,7 @@ class Hosting:
         self._page, self.relay = Page.create(), Relay()
         self._page.write(Progress(0, 0, now, now + plan.start_budget, 0, "opening the backend"))
         told = (plan.worker, self.name, plan.endpoint, plan.backend, {**plan.options, **options})
-        handover = Handover(*told, plan.message_bytes, plan.log_level, os.getpid(), self._page.fd)
+        handover = Handover(*told, plan.message_bytes, plan.log_level, os.getpid(), self._page.fd, plan.curve_dir)
         try:
             self.child = Child(python_command("worker.host:main", [handover.to_json()]), self.relay.write, [self._page.fd])
         except OSError:

@@ -25,15 +25,15 @@ class Ledger:
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
-        self.lease = self.client = self.label = ""
+        self.lease = self.client = self.label = self.key = ""
         self.epoch = self.seq = 0
         self._cached: Answer | None = None
 
-    def grant(self, header: Header, client: str, label: str) -> bool:
+    def grant(self, header: Header, client: str, label: str, key: str = "") -> bool:
         """Take up a lease. False, and nothing changed, when its epoch is not newer than all before (an old or repeated notice)."""
         if header.epoch <= self.epoch or not header.lease:
             return False
-        self.lease, self.epoch, self.client, self.label = header.lease, header.epoch, client, label
+        self.lease, self.epoch, self.client, self.label, self.key = header.lease, header.epoch, client, label, key
         self.seq, self._cached = 0, None
         return True
 
@@ -41,7 +41,7 @@ class Ledger:
         """Give a lease up. False when it is not the one held: there is nothing to forget, but the answer is RELEASED all the same."""
         if not self.lease or (header.lease, header.epoch) != (self.lease, self.epoch):
             return False
-        self.lease = self.client = self.label = ""
+        self.lease = self.client = self.label = self.key = ""
         self._cached = None
         return True
 

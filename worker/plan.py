@@ -27,6 +27,7 @@ class Plan(NamedTuple):
     log_level: str = "info"
     lifeline: int = -1
     start_budget: float = START_BUDGET
+    curve_dir: str | None = None  # the folder of keys; None: $B2D_CURVE_DIR, then no keys
 
 
 class ServerPlan(NamedTuple):

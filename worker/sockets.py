@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zmq
 
+from b2d_zmq.door import Door
+from b2d_zmq.keys import Keys
 
-def connect(context: zmq.Context[zmq.Socket[bytes]], endpoint: str, identity: str, message_bytes: int) -> zmq.Socket[bytes]:
+
+def connect(context: zmq.Context[zmq.Socket[bytes]], endpoint: str, identity: str, message_bytes: int, keys: Keys | None) -> Door:
     """A DEALER under ``identity`` that connects to ``endpoint``, now or when somebody is there. Raises ZMQError for what is no endpoint."""
     socket = context.socket(zmq.DEALER)
     options = {
@@ -23,9 +26,10 @@ def connect(context: zmq.Context[zmq.Socket[bytes]], endpoint: str, identity: st
     for option, value in options.items():
         socket.setsockopt(option, value)
     socket.setsockopt(zmq.IDENTITY, identity.encode())
+    door = Door(socket, endpoint, keys)
     try:
-        socket.connect(endpoint)
+        door.open()
     except zmq.ZMQError:
-        socket.close(0)
+        door.close()
         raise
-    return socket
+    return door

@@ -78,7 +78,7 @@ def test_however_a_job_ends_its_weight_is_let_go_of(bench, end):
         done(bench, lease, 10)
         done(bench, lease, 11, seq=2)
     elif end == "released":
-        bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"]]}, request=12)
+        bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"]], "client": "tc"}, request=12)
     elif end == "lapsed":
         bench.wait(40, beat=[b"c0"])
     elif end == "lost":
@@ -150,7 +150,7 @@ def test_leases_that_come_and_go_leave_no_alarms():
     bench.worker(b"w")
     for request in range(5000):
         (lease,) = leases_of(bench.acquire(request=request))
-        bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"]]}, request=request)
+        bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"]], "client": "tc"}, request=request)
         bench.say(b"w/h1", Kind.RELEASED, lease=lease["lease"], epoch=lease["epoch"])
         bench.take(bench.broker.tick(bench.now))
         bench.told.clear()
@@ -164,7 +164,7 @@ def test_answers_that_are_kept_are_few_when_they_are_heavy(monkeypatch):
     bench.worker(b"w", description={"profile": "p", "rig": "x" * 10_000})
     for request in range(20):
         leases = leases_of(bench.acquire(request=request))
-        bench.say(b"c", Kind.RELEASE, {"leases": [leases[0]["lease"]]}, request=100 + request)
+        bench.say(b"c", Kind.RELEASE, {"leases": [leases[0]["lease"]], "client": "tc"}, request=100 + request)
         bench.say(b"w/h1", Kind.RELEASED, lease=leases[0]["lease"], epoch=leases[0]["epoch"])
     assert [request for _, request in bench.broker.clients.answered] == [16, 17, 18, 19]
 

@@ -34,7 +34,7 @@ def test_grant_jobs_release_and_the_next_grant(bench):
     assert (kind, header.request, header.seq, header.budget, body) == (Kind.STEP, 2, 1, 1.0, {"action": [1]})
     bench.say(b"w/h1", Kind.REPLY, {"reward": 1.5}, request=2, lease=lease["lease"], epoch=lease["epoch"], seq=1)
     assert bench.answer(b"c")[1:] == (Header(Kind.REPLY, 2, lease["lease"], lease["epoch"], 1), {"reward": 1.5})
-    bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"], "nonsense"]}, request=3)
+    bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"], "nonsense"], "client": "tc"}, request=3)
     assert bench.answer(b"c")[2] == {"released": [lease["lease"]]}
     assert bench.answer(b"w/h1")[0] is Kind.REVOKE
     assert bench.acquire(request=4)[0] is None  # not before the host has let go
@@ -46,7 +46,7 @@ def test_grant_jobs_release_and_the_next_grant(bench):
 def test_who_will_not_wait_waits_a_moment_for_workers_that_are_being_released_and_for_no_others(bench):
     bench.worker(b"w")
     (lease,) = leases_of(bench.acquire())
-    bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"]]}, request=2)
+    bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"]], "client": "tc"}, request=2)
     assert refusal(bench.acquire(b"large", n=2))[0] == ErrorCode.NO_FREE_WORKER
     assert refusal(bench.acquire(b"other", profile="q"))[0] == ErrorCode.NO_FREE_WORKER
     assert bench.acquire(b"d")[0] is None
@@ -107,7 +107,7 @@ def test_groups_are_all_or_none_and_first_come_first_served(bench):
     assert bench.acquire(b"big", n=2, wait=50.0)[0] is None
     assert bench.acquire(b"late", n=1, wait=50.0)[0] is None  # one is free, but the group came first
     assert refusal(bench.acquire(b"hasty"))[0] == ErrorCode.NO_FREE_WORKER
-    bench.say(b"a", Kind.RELEASE, {"leases": [one["lease"]]}, request=2)
+    bench.say(b"a", Kind.RELEASE, {"leases": [one["lease"]], "client": "ta"}, request=2)
     bench.say(b"w1/h1", Kind.RELEASED, lease=one["lease"], epoch=one["epoch"])
     assert {lease["worker"] for lease in leases_of(bench.answer(b"big"))} == {"w1", "w2"}
     assert bench.answer(b"late")[0] is None
@@ -261,7 +261,7 @@ def test_the_memory_of_what_is_over_is_bounded(bench):
     bench.worker(b"w")
     for request in range(1, 1500):
         (lease,) = leases_of(bench.acquire(request=request))
-        bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"]]}, request=10000 + request)
+        bench.say(b"c", Kind.RELEASE, {"leases": [lease["lease"]], "client": "tc"}, request=10000 + request)
         bench.say(b"w/h1", Kind.RELEASED, lease=lease["lease"], epoch=lease["epoch"])
         bench.told.clear()
     broker = bench.broker

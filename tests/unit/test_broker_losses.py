@@ -119,7 +119,7 @@ def test_a_restarted_broker_asks_who_and_takes_up_what_hosts_hold(bench):
     bench.say(b"w/h1", Kind.ATTACH, attach)
     assert bench.answer(b"w/h1")[1].request == 5
     assert bench.status()["leases"][0]["label"] == "me"
-    bench.say(b"c", Kind.RELEASE, {"leases": ["L7-before"]}, request=6)
+    bench.say(b"c", Kind.RELEASE, {"leases": ["L7-before"], "client": "tc"}, request=6)
     bench.say(b"w/h1", Kind.RELEASED, lease="L7-before", epoch=12)
     assert leases_of(bench.acquire(request=7))[0]["epoch"] == 13
 
