@@ -14,6 +14,7 @@ import msgpack
 import numpy as np
 from gymnasium import spaces
 
+from .codec import ALLOWED
 from .errors import InvalidAction, ProtocolError
 
 MAX_BYTES = 2**26  # of an observation of an announced space; the bounds of its boxes are built in full
@@ -129,10 +130,11 @@ def _check_room(wire: Mapping[str, Any], room: int) -> int:
 
 
 def _box(wire: Mapping[str, Any]) -> Tuple[Tuple[int, ...], np.dtype[Any]]:
-    shape, dtype = tuple(int(n) for n in wire["shape"]), np.dtype(str(wire["dtype"]))
-    if wire["type"] != "box" or dtype.kind not in "fiub" or any(n < 0 for n in shape):
-        raise ValueError(f"type {wire['type']!r}, dtype {dtype}, shape {shape}")
-    return shape, dtype
+    shape, dtype = tuple(int(n) for n in wire["shape"]), wire["dtype"]
+    # numpy is not asked what any other text might mean: it would parse it as Python
+    if wire["type"] != "box" or not isinstance(dtype, str) or dtype not in ALLOWED or any(n < 0 for n in shape):
+        raise ValueError(f"type {wire['type']!r}, dtype {dtype!r}, shape {shape}")
+    return shape, np.dtype(dtype)
 
 
 def profile(backend: str, version: str, observation: spaces.Space[Any], action: spaces.Space[Any]) -> str:

@@ -15,6 +15,7 @@ import random
 import struct
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Callable, NamedTuple, Sequence, Tuple
 
 import msgpack
@@ -245,7 +246,7 @@ def host():
     lines = [[who, [int(head[0]), *head[1:]], tree] for who, head, tree in lines]
 
     def feed(data):
-        served = Host(handover, Toy(), page, wire, None)
+        served = Host(handover, Toy(), page, SimpleNamespace(socket=wire), None)
         for said in data.split(JOINT)[:50]:
             wire.frames = said.split(CUT)[1:] or [b""]
             served._receive()

@@ -41,6 +41,8 @@ def test_the_observation_has_the_layout_that_trainers_know():
         {"type": "text", "low": 0, "high": 1, "shape": [1], "dtype": "<f4"},
         {"type": "box", "low": 0, "high": 1, "shape": [1], "dtype": "|O"},
         {"type": "box", "low": 0, "high": 1, "shape": [1], "dtype": "nonsense"},
+        {"type": "box", "low": 0, "high": 1, "shape": [1], "dtype": ",f4"},  # numpy parses what is before the comma as Python
+        {"type": "dict", "keys": [[str(n), {"type": "box", "low": 0, "high": 1, "shape": [2**23], "dtype": "<f8"}] for n in range(9)]},
         {"type": "box", "low": [0, 0], "high": 1, "shape": [3], "dtype": "<f4"},
         {"type": "box", "low": 0, "high": 1, "shape": [10**12], "dtype": "<f4"},
         {"type": "box", "low": 0, "high": 2**70, "shape": [1], "dtype": "|u1"},
