@@ -15,7 +15,7 @@ QUIET := PYTHONWARNINGS=ignore
 .PHONY: demo test check format environments clean
 
 demo: .venv/installed  ## a group of branches on a route, with pictures, in demo-out/
-	env -u B2D_ENDPOINT .venv/bin/b2d demo --out demo-out
+	env -u B2D_ENDPOINT -u B2D_CURVE_DIR .venv/bin/b2d demo --out demo-out
 
 test:  ## the suite: on the default Python, then on the oldest and the newest side by side
 	@$(MAKE) --no-print-directory -j3 environments

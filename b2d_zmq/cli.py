@@ -21,6 +21,7 @@ from .client import Client
 from .demo import Plan, run
 from .durations import Seconds
 from .errors import B2DError, FarmError, NoBroker
+from .keycommands import keys, release
 from .local import LocalFarm
 from .protocol import DEFAULT_ENDPOINT
 from .stage import Stage
@@ -77,13 +78,18 @@ def _options_of_workers(_context: click.Context, _parameter: click.Parameter, wo
 
 def _staged(options: Dict[str, Any]) -> Dict[str, Any]:
     """The options of a command with those of its farm as a Stage."""
-    names = ("endpoint", "routes", "sensors", "backend", "carla_root", "worker_options")
+    names = ("endpoint", "routes", "sensors", "backend", "carla_root", "worker_options", "curve_dir")
     stage = Stage(**{name: options[name] for name in names})
     return {"stage": stage, **{name: value for name, value in options.items() if name not in names}}
 
 
 _endpoint = click.option(
     "--endpoint", envvar="B2D_ENDPOINT", default=DEFAULT_ENDPOINT, show_default=True, help="The farm's broker; also $B2D_ENDPOINT."
+)
+
+
+_keys = click.option(
+    "--curve-dir", envvar="B2D_CURVE_DIR", help="The folder of keys, for a farm that has them (b2d keys create); also $B2D_CURVE_DIR."
 )
 
 
@@ -111,6 +117,7 @@ def main(debug: bool) -> None:
 )
 @click.option("--heartbeat", type=Seconds(0.05, 60.0), default=1.0, show_default=True, help="Seconds between heartbeats.")
 @click.option("--message-bytes", type=click.IntRange(min=65536), help="The largest message; trainers must be told the same.")
+@_keys
 @click.option("--log-dir", type=click.Path(file_okay=False), help="Keep the logs there; without it they go when the farm ends.")
 def up(workers: int, bind: str, backend: str | None, worker_options: Tuple[str, ...], **options: Any) -> None:
     """Run a farm on this machine until ctrl-C: a broker and some workers.
@@ -135,8 +142,11 @@ def up(workers: int, bind: str, backend: str | None, worker_options: Tuple[str, 
     given = {"backend": backend or "embedded", "worker_options": worker_options, **options}
     with LocalFarm(workers=workers, endpoint=bind, on_progress=told, on_doing=doing, **given) as farm:
         click.echo(f"farm of {workers} workers at {farm.endpoint}\n")
-        click.echo(_TEN_LINES.format(endpoint=farm.endpoint, branches=min(4, workers)))
-        click.echo(f"In another terminal: b2d status --endpoint {farm.endpoint}     ctrl-C ends the farm", err=True)
+        folder = options["curve_dir"]
+        given_keys = f", curve_dir={str(Path(folder).absolute())!r}" if folder else ""
+        click.echo(_TEN_LINES.format(endpoint=farm.endpoint, branches=min(4, workers), keys=given_keys))
+        same = f"--endpoint {farm.endpoint}{f' --curve-dir {folder}' if folder else ''}"
+        click.echo(f"In another terminal: b2d status {same}     ctrl-C ends the farm", err=True)
         click.echo(f"Logs: {farm.log_dir}", err=True)
         try:
             _watch(farm)
@@ -169,11 +179,12 @@ def _end_as_by_ctrl_c() -> None:
 
 @main.command()
 @_endpoint
+@_keys
 @click.option("--json", "as_json", is_flag=True, help="Everything the broker knows, as JSON.")
 @click.option("--timeout", type=Seconds(0.1, 600.0), default=5.0, show_default=True, help="Seconds to wait for the broker.")
-def status(endpoint: str, as_json: bool, timeout: float) -> None:
+def status(endpoint: str, curve_dir: str | None, as_json: bool, timeout: float) -> None:
     """Show the workers of a farm, who holds them, and what waits."""
-    with Client(endpoint, timeout=timeout) as client:
+    with Client(endpoint, timeout=timeout, curve_dir=curve_dir) as client:
         told = client.status()
     click.echo(json.dumps(told, indent=2, default=str) if as_json else status_text(endpoint, told))
 
@@ -199,6 +210,7 @@ def doctor(arguments: Tuple[str, ...]) -> None:
 @click.option("--tier", help="How branches are restored, where the simulator offers several: replay, transfer, hybrid.")
 @click.option("--sensors", help=f"Without it, predecessor. {_SENSORS}")
 @_own_or_running
+@_keys
 def demo(**options: Any) -> None:
     """Branch a drive in three, compare, select the best: with real processes and sockets.
 
@@ -242,6 +254,7 @@ def _whole_numbers(_context: click.Context, _parameter: click.Parameter, text: s
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("b2d-fidelity"), show_default=True, help="Where to.")
 @click.option("--sensors", help=f"Without it, state. {_SENSORS}")
 @_own_or_running
+@_keys
 def fidelity(tiers: str, **options: Any) -> None:
     """Measure how true the restores of an installation are, and how much of a return is noise.
 
@@ -252,9 +265,13 @@ def fidelity(tiers: str, **options: Any) -> None:
     measure.run(measure.Plan(tiers=asked, **_staged(options)), click.echo)
 
 
+main.add_command(keys)
+main.add_command(release)
+
+
 _TEN_LINES = """\
 from b2d_zmq import CarlaEnv, RouteFollower
-env, driver = CarlaEnv("{endpoint}"), RouteFollower()
+env, driver = CarlaEnv("{endpoint}"{keys}), RouteFollower()
 observation, info = env.reset(seed=0)
 for _ in range(60):
     observation, reward, terminated, truncated, info = env.step(driver.act(observation, info))

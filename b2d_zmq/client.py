@@ -14,7 +14,6 @@ import logging
 import math
 import os
 import random
-import re
 import secrets
 import socket as network
 import sys
@@ -30,6 +29,7 @@ import zmq
 
 from . import arguments
 from .codec import decode, encode
+from .endpoint import ENDPOINT, check_endpoint, usual_endpoint
 from .errors import (
     B2DError,
     BudgetExceeded,
@@ -45,7 +45,7 @@ from .errors import (
 )
 from .keys import Keys, client_keys
 from .line import Line
-from .protocol import DEFAULT_ENDPOINT, MESSAGE_BYTES, Header, Kind, Message, pack, unpack
+from .protocol import MESSAGE_BYTES, Header, Kind, Message, pack, unpack
 
 log = logging.getLogger(__name__)
 
@@ -237,11 +237,7 @@ class Client:
             if left < self.timeout - PATIENCE and not warned:
                 log.warning("no broker answers at %s yet; waiting up to %g s (%s)", self.endpoint, self.timeout, _START)
                 warned = True
-            milliseconds = int(min(left, PATIENCE) * 1000) + 1
-            if self._connected:
-                self._line.socket.poll(milliseconds, zmq.POLLOUT)
-            else:
-                self._line.door.monitor.poll(milliseconds)
+            self._line.await_way_out(min(left, PATIENCE), self._connected)
             self._look_at_line()
             if self._line.door.refusal:
                 raise TurnedAway(self._line.door.refusal)
@@ -306,6 +302,8 @@ class Client:
             self._swallowed = sorted(self._waiting.keys())
             log.warning("the broker at %s went away; waiting up to %g s for it (%s)", self.endpoint, self.timeout, _START)
         self._connected = self._line.door.standing is not False
+        if self._line.door.refusal:
+            self._patient_until = 0.0  # whoever is there now will not answer
 
     def _send_again(self) -> None:
         """Ask, in the old order and under the old numbers, what the last broker did not answer. Raises zmq.Again where there is none."""
@@ -337,9 +335,11 @@ class Client:
         """No broker came back in time: each request that waits for one is told."""
         if not self._swallowed or now < self._patient_until:
             return
+        refusal = self._line.door.refusal
         for pending in [self._waiting[number] for number in self._swallowed if number in self._waiting]:
             told = f"the broker at {self.endpoint} went away while {pending._what} was under way; its answer is lost"
-            self._settle(pending, error=NoBroker(f"{told}, for no broker came back within {self.timeout:g} s. {_START}"))
+            nobody = NoBroker(f"{told}, for no broker came back within {self.timeout:g} s. {_START}")
+            self._settle(pending, error=TurnedAway(f"{told}, for {refusal}") if refusal else nobody)
         self._swallowed = []
 
     def _silence(self, pending: Pending) -> B2DError:
@@ -355,28 +355,13 @@ class Client:
 
 
 _START = "start a farm with `b2d up -n 4`, or `b2d-broker` and `b2d-worker`"
-_ENDPOINT = "an endpoint is a ZeroMQ address such as tcp://127.0.0.1:5570"
-
-
-def usual_endpoint() -> str:
-    """Where the farm is, for whoever was not told: ``$B2D_ENDPOINT``, or the default on this machine."""
-    return os.environ.get("B2D_ENDPOINT") or DEFAULT_ENDPOINT
-
-
-def check_endpoint(endpoint: object) -> None:
-    """Raise RequestError for what is no ZeroMQ address with a port from 1 to 65535."""
-    found = (
-        re.match(r"(?:tcp://[^:/\s]+:(\d{1,5})|tcp://\[[^\]\s]+\]:(\d{1,5})|ipc://.+)$", endpoint) if isinstance(endpoint, str) else None
-    )
-    if found is None or int(found.group(1) or found.group(2) or 1) not in range(1, 65536):
-        raise RequestError(f"{endpoint!r} is no endpoint; {_ENDPOINT} (the farm speaks no http)")
 
 
 def _line(endpoint: str, token: str, keys: Keys | None) -> Line:
     try:
         return Line(endpoint, token, keys)
     except zmq.ZMQError as error:
-        raise RequestError(f"{endpoint!r} cannot be connected to ({error}); {_ENDPOINT}") from None
+        raise RequestError(f"{endpoint!r} cannot be connected to ({error}); {ENDPOINT}") from None
 
 
 def _unpack(frames: List[Any], limit: int) -> Tuple[Message, B2DError | None]:

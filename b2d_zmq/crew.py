@@ -29,7 +29,7 @@ class Crew:
         self.envs: List[CarlaEnv | None] = []
         try:
             for endpoint in endpoints:
-                self.clients.append(Client(endpoint, timeout=timeout))
+                self.clients.append(Client(endpoint, timeout=timeout, curve_dir=options.get("curve_dir")))
             first = CarlaEnv(client=self.clients[0], **self._options)
             self.profile = str(first.description.get("profile", ""))
             most = max(wanted, len(endpoints))

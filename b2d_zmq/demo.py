@@ -63,7 +63,7 @@ def run(plan: Plan, say: Say) -> Dict[str, Any]:
     began = time.monotonic()
     with plan.stage.farm(plan.workers or plan.branches, say) as endpoint:
         started = time.monotonic() - began
-        with contextlib.closing(CarlaEnv(endpoint, tier=plan.tier)) as env:
+        with contextlib.closing(CarlaEnv(endpoint, tier=plan.tier, curve_dir=plan.stage.curve_dir)) as env:
             story = _tell(env, plan, say)
     story.timings["farm_start"] = started
     return _write(plan, story, say)

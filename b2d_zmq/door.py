@@ -89,4 +89,4 @@ class Door:
             return "hangs up: a broker that wants keys, it seems; give their folder (curve_dir, --curve-dir or $B2D_CURVE_DIR)"
         if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
             return "knows no keys; start the broker with --curve-dir, or leave the folder of keys out here (--curve-dir, $B2D_CURVE_DIR)"
-        return "is not the broker whose key is in broker.key; copy that file from its folder of keys again"
+        return "does not have the key in broker.key, but another (copy that file from its folder of keys again) or none (--curve-dir)"

@@ -8,6 +8,7 @@ itself stands still.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import gymnasium
@@ -35,7 +36,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
     a free worker at a reset; ``budgets``: seconds per kind of job, see session.BUDGETS. ``client``: share this one instead of an own.
     ``tier``: how this environment restores and forks unless a call says otherwise, one of ``description["tiers"]`` (without: the first).
     ``on_loss``: "resume" lives an episode whose worker is lost again on another one, waiting up to ``wait`` seconds for it, and answers
-    the call; ``info["resumed"]`` tells then. "raise" raises WorkerLost.
+    the call; ``info["resumed"]`` tells then. "raise" raises WorkerLost. ``curve_dir``: the folder of keys (without: ``$B2D_CURVE_DIR``).
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}  # noqa: RUF012 (declared so by Gymnasium)
@@ -56,6 +57,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         client: Client | None = None,
         tier: str | None = None,
         on_loss: str = "resume",
+        curve_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise RequestError(f"no render mode {render_mode!r}; there are 'human', 'rgb_array' and None")
@@ -72,7 +74,7 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         self._group: BranchGroup | None = None
         self._window: Window | None = None
         self._owns_client = client is None
-        self.client = client or Client(endpoint, timeout=timeout, label=label)
+        self.client = client or Client(endpoint, timeout=timeout, label=label, curve_dir=curve_dir)
         self.endpoint = self.client.endpoint
         try:
             self.description = self.client.describe(wait=wait)

@@ -70,7 +70,7 @@ def run(plan: Plan, say: Say) -> Dict[str, Any]:
     """Do all of it; gives what ``fidelity.json`` holds."""
     plan.out.mkdir(parents=True, exist_ok=True)
     routes = plan.route or pick(plan.stage.routes, plan.sample)
-    with plan.stage.farm(plan.workers, say, sensors="state") as endpoint, Client(endpoint) as client:
+    with plan.stage.farm(plan.workers, say, sensors="state") as endpoint, Client(endpoint, curve_dir=plan.stage.curve_dir) as client:
         told = _measure(plan, client, routes, say)
     say("\n" + records.page(told))
     say(f"wrote fidelity.md, fidelity.json and fidelity.png to {plan.out}")

@@ -14,8 +14,8 @@ import numpy as np
 
 from . import arguments
 from .batch import member
-from .client import usual_endpoint
 from .crew import Crew
+from .endpoint import usual_endpoint
 from .env import CarlaEnv, Observation
 from .errors import B2DError, NoFreeWorker, RequestError, WorkerLost, WrongMode
 from .group import BranchGroup

@@ -45,6 +45,14 @@ class Line:
             self.close()
             raise
 
+    def await_way_out(self, seconds: float, connected: bool) -> None:
+        """Wait until a request can be sent, or something happened at the door. Where nothing is connected, only the door is watched."""
+        poller = zmq.Poller()
+        poller.register(self.door.monitor, zmq.POLLIN)
+        if connected:
+            poller.register(self.socket, zmq.POLLOUT)
+        poller.poll(int(seconds * 1000) + 1)
+
     def hold(self, names: Sequence[str], ttl: float) -> None:
         """Keep these leases alive, of which each lives ``ttl`` seconds."""
         self._held.update(dict.fromkeys(names))

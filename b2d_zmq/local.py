@@ -37,7 +37,8 @@ class LocalFarm:
     Starting waits until every worker is free and raises FarmError, with the tail of the log that says why, when one leaves or
     ``start_timeout`` seconds are over; nothing is left running then. ``routes`` is a Bench2Drive file (None: the one shipped),
     ``sensors`` a rig, ``heartbeat`` and ``lease_ttl`` seconds, ``endpoint`` where to listen (None: a free port on loopback),
-    ``message_bytes`` the largest message (a Client of such a farm must be told the same).
+    ``message_bytes`` the largest message (a Client of such a farm must be told the same), ``curve_dir`` a folder with the keys of broker,
+    worker and client (without: ``$B2D_CURVE_DIR``, then no keys; environments and Clients of such a farm must be given one too).
     ``backend`` "carla" wants ``carla_root``, the folder with CarlaUE4.sh, or ``worker_options`` that say where a server is; these are
     given to each worker as they are, such as ["--gpu", "0"] (see b2d-worker --help). ``broker_command`` and ``worker_command`` replace
     the commands of this environment. ``on_progress(ready, total)`` is told of each worker that becomes ready, ``on_doing(worker, words)``
@@ -57,6 +58,7 @@ class LocalFarm:
         endpoint: str | None = None,
         lease_ttl: float = 30.0,
         message_bytes: int | None = None,
+        curve_dir: str | os.PathLike[str] | None = None,
         log_dir: str | os.PathLike[str] | None = None,
         start_timeout: float | None = None,
         broker_command: Sequence[str] | None = None,
@@ -68,9 +70,10 @@ class LocalFarm:
         workers, deadline = arguments.whole("workers", workers), time.monotonic() + patience
         broker = list(broker_command or [_command("b2d-broker")])
         worker = list(worker_command or [_command("b2d-worker")])
+        self._curve_dir = curve_dir
         self._prepare(log_dir)
         try:
-            size = _words(message_bytes=message_bytes)
+            size = _words(message_bytes=message_bytes, curve_dir=curve_dir)
             listening = _words(bind=endpoint or "tcp://127.0.0.1:*", lease_ttl=lease_ttl)
             self.endpoint = self._start_broker([*broker, *listening, *size], deadline)
             carla = _words(carla_root=carla_root, server_log_dir=self.log_dir if backend == "carla" else None)
@@ -167,7 +170,7 @@ class LocalFarm:
         self, deadline: float, on_progress: Callable[[int, int], None] | None, on_doing: Callable[[str, str], None] | None
     ) -> None:
         told, doing = -1, dict.fromkeys(self._workers, "")
-        with Client(self.endpoint, label="LocalFarm", timeout=5.0) as client:
+        with Client(self.endpoint, label="LocalFarm", timeout=5.0, curve_dir=self._curve_dir) as client:
             while True:
                 table = self._table(client)
                 ready = sum(worker["state"] == "free" for worker in table)

@@ -22,6 +22,7 @@ class Stage:
     backend: str | None = None
     carla_root: str | None = None
     worker_options: Tuple[str, ...] = ()
+    curve_dir: str | None = None
 
     @contextlib.contextmanager
     def farm(self, workers: int, say: Say, sensors: str = "predecessor") -> Iterator[str]:
@@ -39,6 +40,7 @@ class Stage:
             backend=self.backend or "embedded",
             carla_root=self.carla_root,
             worker_options=self.worker_options,
+            curve_dir=self.curve_dir,
             on_doing=None if self.backend in (None, "embedded") else lambda worker, doing: say(f"  {worker}: {doing}"),
         ) as farm:
             yield farm.endpoint

@@ -8,6 +8,7 @@ sub-environment takes another worker at its next reset. No observation is ever m
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
@@ -55,6 +56,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         client: Client | None = None,
         tier: str | None = None,
         on_loss: str = "resume",
+        curve_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.closed = True  # until it stands, so that a failure below leaves nothing to close
         if render_mode not in (None, "rgb_array"):
@@ -67,7 +69,7 @@ class CarlaVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         self._defaults = {"max_steps": max_steps, "reward_type": reward_type, "reward_weights": dict(reward_weights or {})}
         self._budgets, self.on_loss = budgets_with(budgets), arguments.on_loss(on_loss)
         self._owns_client = client is None
-        self.client = client or Client(endpoint, timeout=timeout, label=label)
+        self.client = client or Client(endpoint, timeout=timeout, label=label, curve_dir=curve_dir)
         self.closed = False
         self.description, self.tier = self._describe(tier)
         self.single_observation_space = from_wire(self.description.get("observation_space", {}))

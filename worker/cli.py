@@ -13,9 +13,9 @@ import click
 import zmq
 
 from b2d_zmq import protocol
-from b2d_zmq.client import check_endpoint
 from b2d_zmq.door import Door
 from b2d_zmq.durations import Seconds
+from b2d_zmq.endpoint import check_endpoint
 from b2d_zmq.errors import RequestError
 from b2d_zmq.keys import worker_keys
 from b2d_zmq.version import VERSION

@@ -16,7 +16,7 @@ import pytest
 from bench import until
 
 from b2d_zmq import CarlaEnv, CarlaVectorEnv, Client, LocalFarm
-from b2d_zmq.client import usual_endpoint
+from b2d_zmq.endpoint import usual_endpoint
 from b2d_zmq.errors import FrameTooLarge, NoFreeWorker
 from b2d_zmq.protocol import DEFAULT_ENDPOINT, Kind
 
