@@ -58,7 +58,7 @@ def test_each_role_finds_its_own_key_and_the_brokers(folder):
     (folder / "admin.key_secret").unlink()
     assert client_keys(folder, "admin").name == "client"
     (folder / "client.key_secret").unlink()
-    with pytest.raises(RequestError, match="no secret key of a client or admin.*b2d keys create"):
+    with pytest.raises(RequestError, match=r"no secret key of a client or admin.*b2d keys create"):
         client_keys(folder)
 
 
@@ -106,12 +106,12 @@ def test_a_secret_that_others_can_read_is_refused_with_the_command_that_mends_it
 
 def test_what_others_could_replace_is_refused(folder):
     (folder / "broker.key").chmod(0o666)
-    with pytest.raises(RequestError, match="changed by others.*chmod go-w"):
+    with pytest.raises(RequestError, match=r"changed by others.*chmod go-w"):
         client_keys(folder)
     (folder / "broker.key").chmod(0o644)
     folder.chmod(0o770)
     for loading in (client_keys, worker_keys, load_broker):
-        with pytest.raises(RequestError, match="others can put keys there.*chmod go-w"):
+        with pytest.raises(RequestError, match=r"others can put keys there.*chmod go-w"):
             loading(folder)
     folder.chmod(0o700)
     (folder / "allowed").chmod(0o777)
