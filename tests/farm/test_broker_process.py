@@ -125,7 +125,7 @@ def test_it_leaves_when_its_parent_is_gone(leaves_nothing):
 @pytest.mark.parametrize(
     ("bind", "advice"),
     [
-        ("tcp://0.0.0.0:5570", "ssh"),
+        ("tcp://0.0.0.0:5570", "b2d keys create"),
         ("tcp://*:5570", "ssh"),
         ("http://127.0.0.1", "tcp://"),
         ("tcp://127.0.0.1", "tcp://"),
