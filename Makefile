@@ -12,7 +12,7 @@ PYTEST := -m pytest -q
 # setuptools warns in ten lines that an installation is editable; that is what these are for
 QUIET := PYTHONWARNINGS=ignore
 
-.PHONY: demo test check format environments clean
+.PHONY: demo test check format environments clean model
 
 demo: .venv/installed  ## a group of branches on a route, with pictures, in demo-out/
 	env -u B2D_ENDPOINT -u B2D_CURVE_DIR .venv/bin/b2d demo --out demo-out
@@ -26,6 +26,9 @@ test:  ## the suite: on the default Python, then on the oldest and the newest si
 test-%: .venv-%/installed
 	@echo "== Python $*"
 	.venv-$*/bin/python $(PYTEST)
+
+model: .venv/installed  ## spin's search of the model of lease and fencing, with the history of each defect; wants spin and a C compiler, 2 GB, some minutes
+	B2D_MODEL=1 .venv/bin/python $(PYTEST) -s tests/model
 
 check: .venv/installed  ## style, types
 	.venv/bin/ruff check .
