@@ -13,6 +13,7 @@ import pytest
 
 from b2d_zmq.client import Client
 from b2d_zmq.errors import NoBroker
+from b2d_zmq.keys import create
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -33,10 +34,10 @@ def wait_for(condition, seconds=60.0):
     raise AssertionError(f"not so within {seconds} s")
 
 
-def two_free_workers(endpoint, without=""):
+def two_free_workers(endpoint, keys, without=""):
     """Worker id -> keeper pid, once there are two and ``without`` is none of them."""
     try:
-        with Client(endpoint, timeout=1.0) as client:
+        with Client(endpoint, timeout=1.0, curve_dir=keys) as client:
             free = {w["worker"]: w["pid"] for w in client.status()["workers"] if w["state"] == "free"}
     except NoBroker:
         return None
@@ -44,17 +45,19 @@ def two_free_workers(endpoint, without=""):
 
 
 @pytest.mark.skipif(not (BIN / "supervisord").exists(), reason="supervisor is not installed in this environment")
-def test_a_farm_under_supervisord(tmp_path):
+def test_a_farm_with_keys_under_supervisord(tmp_path):
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    env = {**os.environ, "B2D_BIN": str(BIN), "B2D_ENDPOINT": endpoint, "B2D_RUN": str(tmp_path)}
+    keys = tmp_path / "keys"
+    create(keys, ["worker", "client"])
+    env = {**os.environ, "B2D_BIN": str(BIN), "B2D_ENDPOINT": endpoint, "B2D_RUN": str(tmp_path), "B2D_CURVE_DIR": str(keys)}
     with open(tmp_path / "out", "wb") as out:
         farm = subprocess.Popen([str(ROOT / "bin/supervise"), "2", "--sensors", "state"], env=env, stdout=out, stderr=out)
     try:
-        before = wait_for(lambda: two_free_workers(endpoint))
+        before = wait_for(lambda: two_free_workers(endpoint, keys))
         family = psutil.Process(farm.pid).children(recursive=True)
         victim = sorted(before)[0]
         os.kill(before[victim], signal.SIGKILL)
-        after = wait_for(lambda: two_free_workers(endpoint, without=victim))
+        after = wait_for(lambda: two_free_workers(endpoint, keys, without=victim))
         assert len(set(after) & set(before)) == 1, "the other worker went on"
         family += psutil.Process(farm.pid).children(recursive=True)
     finally:
