@@ -8,6 +8,7 @@ and so is what others could replace; nothing secret is ever a word of a command 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -192,6 +193,8 @@ def _read(path: Path, forbidden: int) -> str:
                 raise RequestError(f"{path} can {told} by others (mode {stat.S_IMODE(look.st_mode):04o}); `{mend}` mends that")
             return file.read(65536).decode("utf-8", "replace")
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # nothing is wrong with the file
+            raise
         raise RequestError(f"{path} cannot be read: {error.strerror}") from None
 
 

@@ -37,6 +37,8 @@ class Backlog:
 
     def __init__(self) -> None:
         self._lines: Dict[bytes, _Line] = {}
+        # the first marker starts what pyzmq needs for them, and that must not be when strangers have taken the last file descriptor
+        zmq.Frame(b"", track=True, copy=False, copy_threshold=0)
 
     def header(self, to: bytes, packed: bytes, size: int) -> Union[bytes, zmq.Frame]:
         """The header to send before a body of ``size`` bytes to this peer: the packed one, or the same as a marker."""

@@ -6,6 +6,7 @@ every second, so that a key can be added or taken away while the farm runs. Rule
 
 from __future__ import annotations
 
+import errno
 import logging
 from pathlib import Path
 from typing import Any, Mapping
@@ -85,14 +86,18 @@ class Guard:
     def look(self) -> Mapping[str, Holder] | None:
         """The keys that are let in from now on, if that has changed."""
         seen = fingerprint(self.folder)
-        if seen == self._seen:
+        if seen in (self._seen, errno.EMFILE, errno.ENFILE):
             return None
-        self._seen = seen
         try:
             holders, troubles = allowed(self.folder)
+        except OSError as error:  # such as no file descriptor left, for strangers hold them all: it is looked at again
+            log.error("the list of allowed keys cannot be read now, and stays as it was: %s", error)
+            return None
         except RequestError as error:
+            self._seen = seen
             log.error("the list of allowed keys stays as it was: %s", error)
             return None
+        self._seen = seen
         for trouble in troubles:
             log.error("a key was left out: %s", trouble)
         log.info("allowed keys: %s", _difference(self.holders, holders))

@@ -178,12 +178,37 @@ def test_a_client_that_asks_and_never_reads_is_busy_before_it_fills_the_broker(l
         assert played.hear(Kind.STEP).header.request == seq + 1
 
 
-def test_without_a_free_descriptor_those_who_are_there_are_served_and_others_wait(leaves_nothing):
-    def few():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+def few_descriptors():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
+
+def test_strangers_that_take_every_descriptor_do_not_end_a_broker_with_keys(leaves_nothing, tmp_path):
+    folder = tmp_path / "keys"
+    keys.create(folder, ["client"])
+    command = [str(Path(sys.executable).parent / "b2d-broker"), "--bind", "tcp://127.0.0.1:*", "--curve-dir", str(folder)]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "preexec_fn": few_descriptors}
     with contextlib.ExitStack() as stack:
-        played = Played(stack, preexec_fn=few)
+        process = stack.enter_context(subprocess.Popen(command, **options))
+        stack.callback(process.kill)
+        endpoint = process.stdout.readline().decode().split()[-1]
+        client = stack.enter_context(Client(endpoint, curve_dir=folder))
+        assert client.status()["workers"] == []
+        port = int(endpoint.rpartition(":")[2])
+        crowd = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(100)]
+        assert until(lambda: psutil.Process(process.pid).num_fds() == 64)
+        keys.create(folder, ["client-new"])  # the list of allowed keys changes while it cannot be read
+        # they are shown out after 2 s, and the list is looked at every second
+        assert until(lambda: client.status() and psutil.Process(process.pid).num_fds() < 64, seconds=30)
+        for stranger in crowd:
+            stranger.close()
+        with Client(endpoint, timeout=60.0, curve_dir=folder) as late:
+            assert late.status()["workers"] == []
+        assert process.poll() is None
+
+
+def test_without_a_free_descriptor_those_who_are_there_are_served_and_others_wait(leaves_nothing):
+    with contextlib.ExitStack() as stack:
+        played = Played(stack, preexec_fn=few_descriptors)
         client = stack.enter_context(Client(played.endpoint))
         (lease,) = client.acquire(1, wait=30.0)
         played.hear(Kind.GRANT)
