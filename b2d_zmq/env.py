@@ -59,10 +59,8 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         on_loss: str = "resume",
         curve_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise RequestError(f"no render mode {render_mode!r}; there are 'human', 'rgb_array' and None")
         self.max_steps, self.frame_skip = arguments.whole("max_steps", max_steps), arguments.whole("frame_skip", frame_skip)
-        self.render_mode, self.reward_type, self.reward_weights = render_mode, reward_type, dict(reward_weights or {})
+        self.render_mode, self.reward_type, self.reward_weights = _render_mode(render_mode), reward_type, dict(reward_weights or {})
         self.timeout, self.wait, self.budgets = timeout, arguments.seconds("wait", wait), budgets_with(budgets)
         self.on_loss = arguments.on_loss(on_loss)
         self.episode_steps, self.episode_reward = 0, 0.0
@@ -75,7 +73,6 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         self._window: Window | None = None
         self._owns_client = client is None
         self.client = client or Client(endpoint, timeout=timeout, label=label, curve_dir=curve_dir)
-        self.endpoint = self.client.endpoint
         try:
             self.description = self.client.describe(wait=wait)
             self.tier = arguments.tier(tier, self.description.get("tiers", ()))
@@ -84,6 +81,11 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
         except BaseException:
             self.close()
             raise
+
+    @property
+    def endpoint(self) -> str:
+        """Where the farm is."""
+        return self.client.endpoint
 
     def reset(self, *, seed: int | None = None, options: Dict[str, Any] | None = None) -> Tuple[Observation, Dict[str, Any]]:
         """Begin an episode; the worker checks the options (route_id, town, weather, ...) and its errors name the known ones.
@@ -363,3 +365,9 @@ class CarlaEnv(gymnasium.Env[Observation, np.ndarray]):
             known = ", ".join(list(self.snapshots)[-5:]) or "none"
             raise RequestError(f"no snapshot {snapshot_id!r} is kept in this environment; there are: {known}")
         return self.snapshots[snapshot_id]
+
+
+def _render_mode(wanted: str | None) -> str | None:
+    if wanted is not None and wanted not in CarlaEnv.metadata["render_modes"]:
+        raise RequestError(f"no render mode {wanted!r}; there are 'human', 'rgb_array' and None")
+    return wanted
