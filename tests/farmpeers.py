@@ -5,6 +5,7 @@ They keep the rules that are theirs, so that a broken promise is the broker's. `
 
 from __future__ import annotations
 
+import farmtoy
 from farmwatch import require
 
 from b2d_zmq.codec import decode, encode
@@ -16,12 +17,14 @@ TTL = 6.0  # of a lease; short, so that histories are
 
 
 class Host:
-    """A model host: the real ledger, and nothing behind it."""
+    """A model host: the real ledger, and a hash chain behind it."""
 
     def __init__(self, world, keeper, number):
-        self.world, self.keeper, self.alive = world, keeper, True
+        self.world, self.keeper = world, keeper
         self.identity = keeper.identity + b"/h%d" % number
         self.ledger = Ledger(self.identity.decode())
+        self.chain = farmtoy.Chain(keeper.salt)
+        self.hangs, self.fails, self.overdue_at = False, False, None  # when the job that never ends is over its budget
         self.attach()
 
     @property
@@ -31,7 +34,7 @@ class Host:
     def attach(self):
         body = {
             "worker": self.keeper.identity.decode(),
-            "description": {"profile": self.keeper.profile, "backend": "model"},
+            "description": farmtoy.description(self.keeper.profile),
             "epoch": self.ledger.epoch,
             "seq": self.ledger.seq,
             "lease": self.ledger.lease,
@@ -42,36 +45,60 @@ class Host:
 
     def take(self, message):
         header = message.header
+        if self.overdue_at is not None:
+            return
         if header.kind is Kind.WHO:
             self.attach()
         elif header.kind is Kind.GRANT and header.epoch > self.ledger.epoch:
-            require(not self.lease, f"{self.identity} was granted {header.lease} while it holds {self.lease}")
+            ordered = self.world.trouble.ordered  # otherwise a GRANT may come after the REVOKE of its lease
+            require(not (self.lease and ordered), f"{self.identity} was granted {header.lease} while it holds {self.lease}")
             require(all(h.lease != header.lease for h in self.world.hosts()), f"{header.lease} is held by two hosts")
             body = decode(message.body)
             self.ledger.grant(header, body["client"], body["label"])
+            self.chain.place = None
         elif header.kind is Kind.REVOKE:
-            self.ledger.revoke(header)
+            if self.ledger.revoke(header):
+                self.chain.place = None
             self.world.post(self.identity, Kind.RELEASED, None, lease=header.lease, epoch=header.epoch)
+        elif header.kind in TO_HOST and self.hangs:
+            self.overdue_at = self.world.now + header.budget
         elif header.kind in TO_HOST:
-            self.job(header)
+            self.job(message)
 
-    def job(self, header):
+    def job(self, message):
+        header = message.header
         try:
             answer = self.ledger.accept(header)
         except B2DError as error:
-            answer = Answer(Kind.ERROR, {"code": int(code_of(error)), "message": "", "traceback": ""})
+            answer = _error(error)
         if answer is None:
             self.world.monitor.ran(self.identity, header)
-            answer = Answer(Kind.REPLY, {"seq": header.seq})
+            answer = self.done(message)
             self.ledger.done(answer)
-        self.world.post(self.identity, *answer, header=header)
+        self.world.send(self.identity, Message(header._replace(kind=answer.kind, budget=0.0), answer.body))
+
+    def done(self, message):
+        """The answer to a job; a model client's job has no body and does nothing."""
+        body = decode(message.body)
+        if self.fails:
+            self.fails, self.chain.place = False, None
+            return _error(RuntimeError("the simulator failed"))
+        try:
+            empty = message.header.kind is Kind.STEP and not body
+            return Answer(Kind.REPLY, encode({} if empty else self.chain.run(message.header.kind, body)))
+        except B2DError as error:
+            return _error(error)
+
+
+def _error(error):
+    return Answer(Kind.ERROR, encode({"code": int(code_of(error)), "message": str(error), "traceback": ""}))
 
 
 class Keeper:
     """A model keeper: heartbeats, and the news of its host."""
 
-    def __init__(self, world, name, profile):
-        self.world, self.identity, self.profile, self.alive = world, name.encode(), profile, True
+    def __init__(self, world, name, profile, salt=b""):
+        self.world, self.identity, self.profile, self.salt = world, name.encode(), profile, salt
         self.hosts, self.host, self.beat_at = 0, None, world.now
         self.launch()
         self.say(Kind.READY, heartbeat=1.0, name=name, pid=1, version="0")
@@ -92,12 +119,13 @@ class Keeper:
         if now >= self.beat_at:
             self.beat_at = now + 1.0
             self.say(Kind.HEARTBEAT, progress={"tick": 1})
+        if self.host.overdue_at is not None and now >= self.host.overdue_at:
+            self.lose_host(ErrorCode.BUDGET_EXCEEDED)
 
-    def lose_host(self):
-        if self.host:
-            self.world.leave(self.host)
-            self.say(Kind.LOST, reason="killed", code=int(ErrorCode.WORKER_LOST), log="")
-            self.launch()
+    def lose_host(self, code=ErrorCode.WORKER_LOST):
+        self.world.leave(self.host)
+        self.say(Kind.LOST, reason="killed", code=int(code), log="")
+        self.launch()
 
     def die(self, goodbye):
         self.world.leave(self.host)
@@ -110,7 +138,7 @@ class Client:
     """A model client: takes groups, steps them, keeps them alive or falls silent, gives them back or dies."""
 
     def __init__(self, world, name):
-        self.world, self.name, self.identity, self.alive = world, name, name.encode(), True
+        self.world, self.name, self.identity = world, name, name.encode()
         self.leases = {}  # name -> [epoch, last seq sent]
         self.pending = {}  # request -> (message, sent at)
         self.keepalive_at, self.silent = world.now, False
@@ -147,7 +175,7 @@ class Client:
             self.ask(Kind.STEP, {}, name, lease[0], lease[1])
 
     def give_back(self, names):
-        self.ask(Kind.RELEASE, {"leases": names})
+        self.ask(Kind.RELEASE, {"leases": names, "client": self.name})
         for name in names:
             self.leases.pop(name, None)
 
@@ -179,7 +207,7 @@ class Client:
             self.keepalive_at = now + TTL / 5
             self.world.post(self.identity, Kind.KEEPALIVE, {"client": self.name, "leases": list(self.leases)})
         for number, (message, at) in list(self.pending.items()):
-            if now - at > 30.0 and self.world.faults.drop:
+            if now - at > 30.0 and self.world.trouble.lossy:
                 del self.pending[number]
                 if message.header.lease in self.leases:
                     self.give_back([message.header.lease])

@@ -11,7 +11,8 @@ import random
 
 import farmwatch
 import pytest
-from farmsim import Faults, World
+from farmfaults import CALM, Faults
+from farmsim import World
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -63,7 +64,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(rng=st.randoms(use_true_random=False))
     def begin(self, rng):
-        self.world = World(0, Faults(0.0, 0.0, 0.0, 0.0, 0.0), workers=3, clients=2)
+        self.world = World(0, CALM, workers=3, clients=2)
         self.world.rng = rng
 
     @rule(which=st.integers(0, 1))
@@ -82,7 +83,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(["kill_host", "kill_keeper", "kill_client", "silence_client", "restart_broker", "cut_host"]))
     def fail(self, what):
-        getattr(self.world, what)()
+        getattr(self.world.trouble, what)()
 
     def teardown(self):
         if hasattr(self, "world"):
@@ -109,7 +110,7 @@ def keep_forever(self, name, now):
     return None
 
 
-def part_of_a_group(self, wanted, reserved):
+def part_of_a_group(self, wanted, reserved, *states):
     free = [worker for worker in self._table.workers.values() if worker.state == "free"]
     return free[: wanted.n] or None
 
