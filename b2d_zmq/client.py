@@ -23,33 +23,32 @@ import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Type
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Type
 
 import zmq
 
-from . import arguments
+from . import answers, arguments
 from .codec import decode, encode
 from .endpoint import ENDPOINT, check_endpoint, usual_endpoint
 from .errors import (
     B2DError,
     BudgetExceeded,
     Busy,
-    FrameTooLarge,
     NoBroker,
     ProtocolError,
     RequestError,
     TurnedAway,
     VersionMismatch,
     WrongMode,
-    from_wire,
 )
 from .keys import Keys, client_keys
 from .line import Line
-from .protocol import MESSAGE_BYTES, Header, Kind, Message, pack, unpack
+from .protocol import MESSAGE_BYTES, Header, Kind, Message, pack
 
 log = logging.getLogger(__name__)
 
 MARGIN = 10.0  # seconds beyond a budget: the keeper ends an overdue simulator first, and its word is the better one
+MOMENT = 2.0  # seconds that the broker has to tell where a worker is that does not answer
 PATIENCE = 2.0  # seconds without a broker before a line in the log says so
 
 
@@ -65,8 +64,8 @@ class Lease(NamedTuple):
 class Pending:
     """A request on its way. ``done`` looks without waiting; ``result`` waits and gives the answer's body, or raises its error."""
 
-    def __init__(self, client: Client, number: int, what: str, seconds: float, frames: List[Any], job: bool) -> None:  # noqa: PLR0917
-        self._client, self._what, self._seconds, self._frames, self._job = client, what, seconds, frames, job
+    def __init__(self, client: Client, number: int, what: str, seconds: float, frames: List[Any], worker: str) -> None:  # noqa: PLR0917
+        self._client, self._what, self._seconds, self._frames, self._worker = client, what, seconds, frames, worker
         self._deadline, self._patient_until = time.monotonic() + seconds, time.monotonic() + client.timeout
         self.number = number
         self._settled = False
@@ -121,8 +120,13 @@ class Client:
         self._busy = threading.RLock()
         self._close = weakref.finalize(self, self._line.close)
 
-    def send(self, kind: Kind, tree: Any, *, budget: float, lease: Lease | None = None, seq: int = 0) -> Pending:
-        """Send a request and go on. Raises NoBroker when nobody takes it, CodecError or FrameTooLarge when it must not travel."""
+    def send(
+        self, kind: Kind, tree: Any, *, budget: float, lease: Lease | None = None, seq: int = 0, patience: float | None = None
+    ) -> Pending:
+        """Send a request and go on; its answer is waited for as long as its budget and a margin, or ``patience``.
+
+        Raises NoBroker when nobody takes it, CodecError or FrameTooLarge when it must not travel.
+        """
         name, epoch = (lease.name, lease.epoch) if lease else ("", 0)
         with self._alone():
             number = self._number + 1
@@ -132,7 +136,8 @@ class Client:
             self._put(frames)
             self._number = number
             what = f"{kind.name} on worker {lease.worker} (lease {name})" if lease else kind.name
-            pending = Pending(self, number, what, budget + self.margin, frames, lease is not None)
+            seconds = budget + self.margin if patience is None else patience
+            pending = Pending(self, number, what, seconds, frames, lease.worker if lease else "")
             self._waiting[number] = pending
             return pending
 
@@ -150,7 +155,7 @@ class Client:
                     if left > 0.0:
                         self._turn(left)
                     elif pending._deadline <= now:
-                        self._settle(pending, error=self._silence(pending))
+                        self._settle(pending, error=self._silence(pending, self._whereabouts(pending)))
                     else:
                         self._give_up(now)
 
@@ -171,19 +176,19 @@ class Client:
 
     def status(self) -> Dict[str, Any]:
         """Workers, leases, queues and counters of the farm, as docs/protocol.md lists them."""
-        return _mapping(self.ask(Kind.STATUS, {}), "STATUS")
+        return answers.mapping(self.ask(Kind.STATUS, {}), "STATUS")
 
     def describe(self, profile: str = "", wait: float | None = None) -> Dict[str, Any]:
         """The description of a ready worker, waiting up to ``wait`` seconds for one; takes nothing."""
         wait = self.timeout if wait is None else arguments.seconds("wait", wait)
-        body = _mapping(self.ask(Kind.DESCRIBE, {"profile": profile, "wait": wait}, budget=wait + self.timeout), "DESCRIBE")
-        return _mapping(body.get("description"), "DESCRIBE")
+        body = answers.mapping(self.ask(Kind.DESCRIBE, {"profile": profile, "wait": wait}, budget=wait + self.timeout), "DESCRIBE")
+        return answers.mapping(body.get("description"), "DESCRIBE")
 
     def acquire(self, n: int = 1, wait: float = 0.0, profile: str = "") -> List[Lease]:
         """Leases on ``n`` workers of one profile, all or none, waiting up to ``wait`` seconds. Raises NoFreeWorker."""
         n, wait = arguments.whole("n", n), arguments.seconds("wait", wait)
         asked = {"n": n, "wait": wait, "client": self.token, "label": self.label, "profile": profile}
-        body = _mapping(self.ask(Kind.ACQUIRE, asked, budget=wait + self.timeout), "ACQUIRE")
+        body = answers.mapping(self.ask(Kind.ACQUIRE, asked, budget=wait + self.timeout), "ACQUIRE")
         try:
             leases = [Lease(str(x["lease"]), int(x["epoch"]), str(x["worker"]), float(x["ttl"])) for x in body["leases"]]
         except (KeyError, TypeError, ValueError) as error:
@@ -197,6 +202,10 @@ class Client:
         self._line.drop(names)
         if names:
             self.ask(Kind.RELEASE, {"leases": names, "client": self.token})
+
+    def handed(self, lease: Lease) -> Any:
+        """What a worker that was told to leave handed over of its episode, as SNAPSHOT is answered; None if nothing. Given once."""
+        return self._line.handed.pop(lease.name, None)
 
     def close(self) -> None:
         """Release what is still held and let go of the sockets; calling it again does nothing. Runs by itself at exit.
@@ -270,7 +279,7 @@ class Client:
 
     def _receive(self, frames: List[Any]) -> None:
         try:
-            message, fault = _unpack(frames, self.message_bytes)
+            message, fault = answers.unpack_answer(frames, self.message_bytes)
         except VersionMismatch as error:
             for asked in list(self._waiting.values()):
                 self._settle(asked, error=error)
@@ -279,6 +288,8 @@ class Client:
             log.warning("dropped a message that is not ours: %s", error)
             return
         header = message.header
+        if header.kind is Kind.HANDOVER:
+            return self._line.keep(message)
         pending = self._waiting.get(header.request)
         if pending is None or header.kind not in (Kind.REPLY, Kind.ERROR):
             log.debug("dropped a late or foreign %s to request %d", header.kind.name, header.request)
@@ -290,7 +301,7 @@ class Client:
         if fault is not None:
             self._settle(pending, error=fault)
             return
-        refused = _refusal(body) if header.kind is Kind.ERROR else None
+        refused = answers.refusal(body) if header.kind is Kind.ERROR else None
         if not (isinstance(refused, Busy) and self._postponed(pending, refused.retry_after)):
             self._settle(pending, body, refused)
 
@@ -342,12 +353,21 @@ class Client:
             self._settle(pending, error=TurnedAway(f"{told}, for {refusal}") if refusal else nobody)
         self._swallowed = []
 
-    def _silence(self, pending: Pending) -> B2DError:
-        if pending._job:
-            return BudgetExceeded(
-                f"{pending._what} was not answered within its budget and {self.margin:g} s more; reset takes another worker"
-            )
+    def _silence(self, pending: Pending, told: str = "") -> B2DError:
+        if pending._worker:
+            late = f"{pending._what} was not answered within its budget and {self.margin:g} s more"
+            return BudgetExceeded(f"{late}; {told or 'reset takes another worker'}")
         return NoBroker(f"the broker at {self.endpoint} is connected but did not answer {pending._what}; look at its log, or restart it")
+
+    def _whereabouts(self, pending: Pending) -> str:
+        """What the broker knows of the worker that does not answer, if it tells within a moment."""
+        if not pending._worker or self._swallowed or not self._connected:
+            return ""
+        try:
+            asked = self.send(Kind.STATUS, {}, budget=MOMENT, patience=MOMENT)
+            return answers.whereabouts(asked.result(), pending._worker)
+        except B2DError as error:
+            return f"nor did the broker say where its worker is ({error})"
 
     def _settle(self, pending: Pending, body: Any = None, error: B2DError | None = None) -> None:
         pending._body, pending._error, pending._settled, pending._frames = body, error, True, []
@@ -364,33 +384,9 @@ def _line(endpoint: str, token: str, keys: Keys | None) -> Line:
         raise RequestError(f"{endpoint!r} cannot be connected to ({error}); {ENDPOINT}") from None
 
 
-def _unpack(frames: List[Any], limit: int) -> Tuple[Message, B2DError | None]:
-    """The message, and what is wrong with its size: an answer that is too large still names its request, which must hear of it."""
-    try:
-        return unpack(frames, limit), None
-    except FrameTooLarge as error:
-        return unpack(frames[:1], limit), error
-
-
 def _label() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = str(os.getuid())
     return f"{user}@{network.gethostname()}:{os.getpid()} {Path(sys.argv[0] or 'python').name}"
-
-
-def _mapping(value: Any, kind: str) -> Dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ProtocolError(f"the answer to {kind} is a {type(value).__name__}, not a map")
-    return value
-
-
-def _refusal(body: Any) -> B2DError:
-    if not isinstance(body, dict) or type(body.get("code")) is not int:
-        return ProtocolError("an ERROR came without a code")
-    error = from_wire(body["code"], str(body.get("message", "")), str(body.get("traceback", "")))
-    after = body.get("retry_after")
-    if isinstance(error, Busy) and type(after) is float and 0.0 <= after <= 60.0:
-        error.retry_after = after
-    return error

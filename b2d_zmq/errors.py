@@ -67,6 +67,10 @@ class WorkerLost(FarmError):
     """The worker that held the lease is gone; the message says why."""
 
 
+class WorkerLeft(WorkerLost):
+    """The worker that held the lease was told to leave, as before a restart; nothing went wrong there."""
+
+
 class BudgetExceeded(WorkerLost, TimeoutError):
     """A request took longer than its budget, and the simulator was ended for it."""
 
@@ -144,6 +148,7 @@ class ErrorCode(enum.IntEnum):
     BUDGET_EXCEEDED = 14
     FARM = 15
     FORBIDDEN = 16
+    WORKER_LEFT = 17
     REQUEST = 20
     INVALID_ACTION = 21
     UNKNOWN_ROUTE = 22
@@ -170,6 +175,7 @@ CLASS_OF: Dict[ErrorCode, Type[B2DError]] = {
     ErrorCode.BUDGET_EXCEEDED: BudgetExceeded,
     ErrorCode.FARM: FarmError,
     ErrorCode.FORBIDDEN: Forbidden,
+    ErrorCode.WORKER_LEFT: WorkerLeft,
     ErrorCode.REQUEST: RequestError,
     ErrorCode.INVALID_ACTION: InvalidAction,
     ErrorCode.UNKNOWN_ROUTE: UnknownRoute,

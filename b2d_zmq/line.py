@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Dict, Sequence
+from typing import Any, Dict, Sequence
 
 import zmq
 
-from .codec import encode
+from .codec import decode, encode
 from .door import Door
+from .errors import B2DError
 from .keepalive import KeepAlive
 from .keys import Keys
 from .protocol import Header, Kind, Message, pack
@@ -26,6 +27,7 @@ class Line:
         self.pid = os.getpid()
         self._token = token
         self._held: Dict[str, None] = {}  # in the order of their coming
+        self.handed: Dict[str, Any] = {}  # by lease: the episode of a worker that was told to leave
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -59,10 +61,20 @@ class Line:
         self._keepalive.held = tuple(self._held)
         self._keepalive.start(ttl)
 
+    def keep(self, handover: Message) -> None:
+        """Keep what a worker handed over of a lease that is held here, until it is asked for or the lease is dropped."""
+        lease = handover.header.lease
+        try:
+            if lease in self._held and handover.body:
+                self.handed[lease] = decode(handover.body)
+        except B2DError as error:
+            log.warning("dropped the episode of lease %s, which cannot be read: %s", lease, error)
+
     def drop(self, names: Sequence[str]) -> None:
         """Keep these leases alive no longer."""
         for name in names:
             self._held.pop(name, None)
+            self.handed.pop(name, None)
         self._keepalive.held = tuple(self._held)
 
     def close(self) -> None:

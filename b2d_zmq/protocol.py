@@ -53,6 +53,7 @@ class Kind(enum.IntEnum):
     REVOKE = 37  # broker -> host
     RELEASED = 38  # host -> broker
     WHO = 39  # broker -> keeper or host: announce yourself (again)
+    HANDOVER = 40  # host -> broker -> client: the worker leaves, and this is the state of your episode
 
 
 TO_BROKER = frozenset({Kind.ACQUIRE, Kind.RELEASE, Kind.STATUS, Kind.DESCRIBE})

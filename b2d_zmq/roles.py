@@ -9,7 +9,7 @@ from typing import Dict, FrozenSet, NamedTuple
 from .errors import RequestError
 from .protocol import ANSWERS, REQUESTS, Kind
 
-FROM_WORKER: FrozenSet[Kind] = ANSWERS | {Kind.READY, Kind.HEARTBEAT, Kind.LOST, Kind.GOODBYE, Kind.ATTACH, Kind.RELEASED}
+FROM_WORKER: FrozenSet[Kind] = ANSWERS | {Kind.READY, Kind.HEARTBEAT, Kind.LOST, Kind.GOODBYE, Kind.ATTACH, Kind.RELEASED, Kind.HANDOVER}
 FROM_CLIENT: FrozenSet[Kind] = REQUESTS | {Kind.KEEPALIVE}
 
 _NAME = re.compile(r"(worker|client|admin)(-[A-Za-z0-9_.-]{1,40})?")

@@ -28,6 +28,7 @@ from .errors import (
     SimulatorError,
     SnapshotError,
     UnknownOption,
+    WorkerLeft,
     WorkerLost,
     WrongMode,
 )
@@ -256,6 +257,7 @@ class Session:
         began, lost = time.monotonic(), [*(self._resumed.lost if self._resumed else []), str(error)]
         while True:
             self._mourn(job, error)
+            self._take_over(job)
             log.warning("worker %s is lost; its episode is lived again elsewhere: %s", self.lease.worker, error)
             try:
                 self._move(source)
@@ -273,11 +275,22 @@ class Session:
     def _mourn(self, job: _Job, error: B2DError) -> None:
         """Count a loss; raises Poisoned where it was one too many."""
         self._losses.append(error)
-        kills = [loss for loss in self._losses if not isinstance(loss, LeaseVoid)]
+        kills = [loss for loss in self._losses if not isinstance(loss, (LeaseVoid, WorkerLeft))]
         if len(kills) >= resume.KILLS or len(self._losses) >= resume.ATTEMPTS:
             self.lost = resume.poisoned(self._losses, f"{job.kind.name} of session {self.client.label!r}")
             self._let_go()
             raise self.lost from error
+
+    def _take_over(self, job: _Job) -> None:
+        """Go on from the state that a worker handed over when it was told to leave, if it is that of the last answer: nothing to repeat."""
+        body = self.client.handed(self.lease)
+        if body is None or not self.digests:
+            return
+        state, at = _state(body), self.digests[-1]
+        if state.tier == "exact" and state.digest == at:
+            self._begin(Begin(data=state.data))
+            self.digests.append(at)
+            self.log.extend([] if job.entry is None else [job.entry])
 
     def _move(self, source: Source) -> None:
         """Give this lease back, whatever became of it, and take another."""

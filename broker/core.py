@@ -62,6 +62,7 @@ class Broker:
             Kind.HEARTBEAT: self.workers.heartbeat,
             Kind.ATTACH: self.workers.attach,
             Kind.RELEASED: self.workers.released,
+            Kind.HANDOVER: self.workers.handover,
             Kind.LOST: self.workers.lost,
             Kind.GOODBYE: self.workers.goodbye,
             **dict.fromkeys(TO_HOST, self.jobs.job),

@@ -33,7 +33,7 @@ class Jobs:
             self._stray(Job(sender, message), now)
             return
         self._table.rights.check_use(lease, message)
-        lease.heard = now
+        lease.heard, lease.asker = now, sender
         if lease.running is None:
             self._table.held.take(sender, message.body)
             self._start(lease, Job(sender, message))

@@ -30,7 +30,7 @@ def no_free_worker(table: Table, n: int, profile: str, waiting: int, now: float)
     wanted = f"{n or 'a ready'} worker{'s' if n > 1 else ''}{f' of profile {profile}' if profile else ''} wanted"
     if not workers:
         return f"{wanted}, but the broker knows no worker at all; start some with b2d-worker, or wait longer while they start"
-    counts = {state: sum(worker.state == state for worker in suiting) for state in ("free", "leased", "releasing", "starting")}
+    counts = {state: sum(worker.state == state for worker in suiting) for state in ("free", "leased", "releasing", "starting", "draining")}
     told = ", ".join(f"{count} {state}" for state, count in counts.items())
     text = f"{wanted}; the broker knows {len(workers)}, {len(suiting)} of them suit: {told}"
     if waiting:

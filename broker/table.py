@@ -47,6 +47,7 @@ class Lease:
     heard: float  # when its client last asked or kept alive
     running: Job | None = None
     queued: Deque[Job] = field(default_factory=deque)
+    asker: bytes = b""  # the identity that asked last
     key: str = ""  # the public key under which it was acquired
 
     def jobs(self) -> List[Job]:
@@ -72,6 +73,7 @@ class Worker:
     progress: Any = None
     host: bytes = b""  # as the keeper announced it; b"" while there is none
     attached: bool = False  # that host has said ATTACH
+    draining: bool = False  # it was told to leave: no more leases
     description: Dict[str, Any] = field(default_factory=dict)
     epoch: int = 0  # the highest that was ever granted on it
     lease: Lease | None = None
@@ -83,7 +85,9 @@ class Worker:
 
     @property
     def state(self) -> str:
-        """One of starting, releasing, leased, free."""
+        """One of draining, starting, releasing, leased, free."""
+        if self.draining:
+            return "draining"
         if not self.attached:
             return "starting"
         if self.revoking:

@@ -40,6 +40,7 @@ class Workers:
             table.alarm(now, "worker", worker)  # once: it sets itself again, and READY may come any number of times
             log.info("worker %s ready", name)
         worker.heartbeat = body.number("heartbeat", 0.02, 600.0, 1.0)
+        worker.draining = worker.draining or body.fields.get("draining") is True
         worker.name, worker.version = body.text("name"), body.text("version")
         worker.pid, worker.heard = body.whole("pid", 0, 2**31, 0), now
         self._announced(worker, body.text("host", 160).encode(), now)
@@ -52,6 +53,7 @@ class Workers:
             self._table.send(sender, Kind.WHO)
             return
         worker.heard, worker.progress = now, body.fields.get("progress")
+        worker.draining = worker.draining or body.fields.get("draining") is True
         self._table.send(sender, Kind.HEARTBEAT)
         self._announced(worker, body.text("host", 160).encode(), now)
         self._nudge(worker, now)
@@ -95,6 +97,17 @@ class Workers:
         self._table.changed = True
         log.info("worker %s free again", worker.id)
 
+    def handover(self, sender: bytes, message: Message, now: float) -> None:
+        """HANDOVER: a host was told to leave; the state of the episode goes to whoever asked last, and the lease is over."""
+        worker, header = self._table.hosts.get(sender), message.header
+        lease = worker.lease if worker is not None else None
+        if worker is None or lease is None or (lease.name, lease.epoch) != (header.lease, header.epoch):
+            return
+        worker.draining = True
+        if lease.asker:
+            self._table.out.append((lease.asker, message))
+        self._table.end(lease, ErrorCode.WORKER_LEFT, f"worker {worker.id} was told to leave, and handed the episode over", living=True)
+
     def lost(self, sender: bytes, message: Message, now: float) -> None:
         """LOST: the keeper's host is gone; its lease is void and the worker starts another host."""
         worker, body = self._table.workers.get(sender.decode("utf-8", "replace")), Body(message)
@@ -110,7 +123,8 @@ class Workers:
         """GOODBYE: a worker leaves."""
         worker = self._table.workers.get(sender.decode("utf-8", "replace"))
         if worker is not None:
-            self.remove(worker, f"worker {worker.id} left: {Body(message).text('reason', 4000) or 'no reason given'}")
+            reason = Body(message).text("reason", 4000) or "no reason given"
+            self.remove(worker, f"worker {worker.id} left: {reason}", ErrorCode.WORKER_LEFT)
 
     def expiry(self, worker: Worker, now: float) -> None:
         """A worker's alarm: lost if its keeper was silent too long, otherwise look again later."""
@@ -121,10 +135,10 @@ class Workers:
         else:
             self.remove(worker, f"worker {worker.id} lost: its keeper was silent for {now - worker.heard:.1f} s")
 
-    def remove(self, worker: Worker, reason: str) -> None:
+    def remove(self, worker: Worker, reason: str, code: ErrorCode = ErrorCode.WORKER_LOST) -> None:
         """Forget a worker whose keeper is gone."""
         log.info("%s", reason)
-        self._detach(worker, ErrorCode.WORKER_LOST, reason)
+        self._detach(worker, code, reason)
         if worker.last:
             self._table.fence(worker.host, worker.last)
         self._name_host(worker, b"")
@@ -139,7 +153,8 @@ class Workers:
         """The keeper named its present host; another one than before means that the one before is gone."""
         if host == worker.host:
             return
-        self._detach(worker, ErrorCode.WORKER_LOST, f"the host of worker {worker.id} was replaced")
+        code = ErrorCode.WORKER_LEFT if worker.draining else ErrorCode.WORKER_LOST
+        self._detach(worker, code, f"the host of worker {worker.id} {'has left' if worker.draining else 'was replaced'}")
         self._name_host(worker, host)
         worker.nudge_at, worker.nudge_after = now, 1.0
 

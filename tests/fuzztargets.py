@@ -23,7 +23,7 @@ import numpy as np
 from bending import bent, spoiled
 from toy import Toy
 
-from b2d_zmq import client, codec, errors, protocol, session, snapshot, spaces
+from b2d_zmq import answers, codec, errors, protocol, session, snapshot, spaces
 from b2d_zmq.errors import B2DError
 from b2d_zmq.protocol import Header, Kind
 from worker import rig, routes
@@ -256,11 +256,11 @@ def host():
 
 def answer():
     def feed(data):
-        told, fault = client._unpack(data.split(CUT), 1 << 20)
+        told, fault = answers.unpack_answer(data.split(CUT), 1 << 20)
         if fault is not None:
             raise fault
         tree = codec.decode(told.body) if told.body else {}
-        assert isinstance(client._refusal(tree), B2DError)
+        assert isinstance(answers.refusal(tree), B2DError)
         for read in (session._outcome, session._trajectory, session._state):
             with contextlib.suppress(errors.ProtocolError):
                 read(tree)

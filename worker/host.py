@@ -8,6 +8,7 @@ Nothing is read while something waits to be sent, so no answer is overtaken and 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -36,6 +37,7 @@ from .sockets import connect
 
 KNOCK_EVERY_MS = 1000  # between two tries to get in where the broker does not let this host in
 RELEASE_BUDGET = 60.0  # s for a backend to forget an episode
+FAREWELL = 3.0  # s that a host waits, once it has handed its episode over, to hear that the broker has it
 
 log = logging.getLogger("worker.host")
 
@@ -51,6 +53,7 @@ class Host:
         self._progress = page.read()
         self._outbox: Deque[List[Any]] = deque()
         self._worn = self._over = False  # told to leave where the lease ends, to make room for a fresh server; it has ended
+        self._leaves_by = math.inf  # told to leave: the episode was handed over, and this is how long to wait for the broker's word
         backend.progress = self._tell
 
     def serve(self) -> int:
@@ -62,13 +65,15 @@ class Host:
         poller.register(self._door.monitor, zmq.POLLIN)
         while True:
             poller.register(self._socket, zmq.POLLOUT if self._outbox else zmq.POLLIN)
-            events = dict(poller.poll(KNOCK_EVERY_MS if self._door.refusal else None))
+            events = dict(poller.poll(self._patience_ms()))
             if self._door.monitor in events:
                 self._door.look()
             elif not events:
                 self._door.knock()
             signals = self._wakeup.read() if self._wakeup.fd in events else []
-            if signal.SIGTERM in signals:
+            if signal.SIGTERM in signals and self._ledger.lease:
+                self._hand_over()
+            elif signal.SIGTERM in signals or time.monotonic() >= self._leaves_by:
                 log.info("host %s leaves", self._handover.identity)
                 return 0
             self._worn = self._worn or signal.SIGUSR1 in signals
@@ -151,6 +156,24 @@ class Host:
         if held:
             self._release()
 
+    def _hand_over(self) -> None:
+        """End the lease from this side: what it takes to go on elsewhere goes to its client, behind the answer to its last job."""
+        ledger = self._ledger
+        header = Header(Kind.HANDOVER, lease=ledger.lease, epoch=ledger.epoch, seq=ledger.seq)
+        self._begin(Kind.SNAPSHOT, 0.0)  # the keeper's grace is the budget
+        state = self._try(Message(header._replace(kind=Kind.SNAPSHOT), codec.encode({})))
+        self._idle("leaving", self._progress.tick)
+        ledger.revoke(header)
+        self._send(Message(header, state.body if state.kind is Kind.REPLY else ()))
+        self._leaves_by = time.monotonic() + FAREWELL
+        log.info("host %s handed the episode of lease %s over", self._handover.identity, header.lease)
+
+    def _patience_ms(self) -> int | None:
+        """How long to wait for whatever comes next."""
+        if self._leaves_by < math.inf:
+            return max(0, math.ceil((self._leaves_by - time.monotonic()) * 1000.0))
+        return KNOCK_EVERY_MS if self._door.refusal else None
+
     def _revoke(self, header: Header) -> None:
         if self._ledger.revoke(header):
             self._release()
@@ -158,6 +181,8 @@ class Host:
                 self._over = True
                 return
         self._send(Message(Header(Kind.RELEASED, lease=header.lease, epoch=header.epoch)))
+        if self._leaves_by < math.inf:
+            self._leaves_by = 0.0  # the broker has everything
 
     def _release(self) -> None:
         """Let the backend forget the episode. If it fails at that, the host must not serve another client: the error ends it."""

@@ -204,6 +204,7 @@ class Keeper:
             self._give_up = now
             return
         self._give_up = now + self._plan.grace
+        self._next_beat = now  # so that nobody is given this worker any more
         log.info("worker %s drains; %.0f s for the running job", self._plan.worker, self._plan.grace)
         if self._host is not None:
             self._host.child.terminate()
@@ -218,7 +219,7 @@ class Keeper:
 
     def _beat(self, now: float) -> None:
         if self._announced:
-            self._control.send(Kind.HEARTBEAT, {**self._names(), "progress": self._progress(now)})
+            self._control.send(Kind.HEARTBEAT, {**self._names(), "progress": self._progress(now), "draining": self._give_up is not None})
         self._control.listen(now)
 
     def _progress(self, now: float) -> Dict[str, Any]:
@@ -229,8 +230,9 @@ class Keeper:
         return {**told, "doing": self._server.doing or "waiting to start a host", "seconds": max(0.0, self._next_start - now)}
 
     def _introduction(self) -> Dict[str, Any]:
-        plan = self._plan
-        return {**self._names(), "heartbeat": plan.heartbeat, "name": plan.name, "pid": os.getpid(), "version": VERSION}
+        plan, draining = self._plan, self._give_up is not None
+        told = {"heartbeat": plan.heartbeat, "name": plan.name, "pid": os.getpid(), "version": VERSION}
+        return {**self._names(), "draining": draining, **told}
 
     def _names(self) -> Dict[str, str]:
         return {"worker": self._plan.worker, "host": self._host.name if self._host is not None else ""}

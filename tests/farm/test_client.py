@@ -80,13 +80,23 @@ def test_a_silent_broker_is_named_in_time(played):
         client.status()
 
 
-def test_a_silent_worker_is_named_with_its_request(played):
+def test_a_silent_worker_is_named_with_its_request(played, monkeypatch):
     _broker, client = played(silent)
     client.margin = 0.0
     pending = client.send(Kind.STEP, {}, budget=0.1, lease=LEASE, seq=1)
-    with pytest.raises(BudgetExceeded, match=r"STEP on worker w-0-abcd \(lease L1\)"):
+    monkeypatch.setattr("b2d_zmq.client.MOMENT", 0.1)
+    with pytest.raises(BudgetExceeded, match=r"STEP on worker w-0-abcd \(lease L1\).*nor did the broker say where"):
         pending.result()
     assert pending.done()
+
+
+def test_a_silent_worker_is_told_with_where_it_was_in_what(played):
+    progress = {"kind": "STEP", "seconds": 3.0, "tick": 12, "place": "Town10", "doing": "braking"}
+    row = {"worker": LEASE.worker, "state": "leased", "age": 0.2, "progress": progress}
+    _broker, client = played(lambda frames: [reply(frames, {"workers": [row]})] if unpack(frames).header.kind is Kind.STATUS else [])
+    client.margin = 0.0
+    with pytest.raises(BudgetExceeded, match=r"w-0-abcd is leased, in STEP for 3\.0 s, at tick 12 of Town10 \(braking\)"):
+        client.send(Kind.STEP, {}, budget=0.1, lease=LEASE, seq=1).result()
 
 
 def test_polling_ends_by_the_deadline_too(played):

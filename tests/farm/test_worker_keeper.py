@@ -78,8 +78,25 @@ def test_a_worker_drains(bench):
     worker.job(Kind.STEP, STEP, 2)
     until(lambda: worker.expect(Kind.HEARTBEAT)[2]["progress"]["kind"] == "STEP")
     worker.process.send_signal(signal.SIGTERM)
+    until(lambda: worker.expect(Kind.HEARTBEAT)[2]["draining"])
+    sender, header, state = worker.expect(Kind.HANDOVER)
+    assert (sender, header.lease, header.epoch, header.seq) == (worker.host, "L1", 1, 2)
+    assert worker.answer(2, seconds=0)[1]["digest"] == state["digest"]  # it was there before
+    assert (state["data"].tobytes(), state["tick"], state["tier"]) == (b"11", 11, "exact")
+    assert worker.do(Kind.STEP, STEP, 3)[1]["code"] == ErrorCode.LEASE_VOID  # nothing happens to an episode that was handed over
+    worker.send(worker.host, Kind.REVOKE, lease="L1", epoch=1)
+    assert worker.expect(Kind.RELEASED)
     assert worker.expect(Kind.GOODBYE)[2]["reason"] == "drained"
-    assert worker.answer(2)[1]["tick"] == 11  # sent before the host left
+    assert worker.process.wait(10) == 0
+
+
+def test_a_worker_that_drains_leaves_without_a_word_from_the_broker(bench):
+    worker = bench("faulty:Counts", "--grace", "60").grant()
+    assert worker.do(Kind.STEP, STEP, 1)[1]["code"] == ErrorCode.NO_EPISODE
+    worker.process.send_signal(signal.SIGTERM)
+    _, header, state = worker.expect(Kind.HANDOVER)
+    assert (header.lease, state) == ("L1", {})  # nothing was begun on it
+    assert worker.expect(Kind.GOODBYE)[2]["reason"] == "drained"
     assert worker.process.wait(10) == 0
 
 

@@ -563,7 +563,9 @@ end:	do
 	:: d_step { MAY_ARRIVE(0) -> arrive(0); tidy() }
 	:: d_step { MAY_ARRIVE(1) -> arrive(1); tidy() }
 	:: d_step { MAY_ARRIVE(2) -> arrive(2); tidy() }
+#if SLOTS > 3
 	:: d_step { MAY_ARRIVE(3) -> arrive(3); tidy() }
+#endif
 	:: d_step { MAY_ASK(0) -> ask(0); tidy() }
 	:: d_step { IDLE_WHO(0) -> worker[0].asked = true; to_host(0, WHO, 0, 0, 0); tidy() }
 	/* the keeper names another host than before: the one before is gone */

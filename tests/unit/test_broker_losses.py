@@ -27,6 +27,7 @@ def test_a_loss_answers_every_job_and_voids_the_lease_with_its_reason(bench, how
         code = ErrorCode.BUDGET_EXCEEDED
         bench.say(b"w", Kind.LOST, {**named, "reason": "killed by 9", "code": int(code), "log": "last words"})
     elif how == "goodbye":
+        code = ErrorCode.WORKER_LEFT
         bench.say(b"w", Kind.GOODBYE, {**named, "reason": "drained"})
     elif how == "silence":
         bench.wait(4)
@@ -163,3 +164,45 @@ def test_a_host_that_attaches_again_gets_its_running_job_again(bench):
     bench.told.clear()
     bench.say(b"w/h1", Kind.ATTACH, {**again, "lease": lease["lease"], "epoch": lease["epoch"]})
     assert [kind for kind, _, _ in bench.told[b"w/h1"]] == [Kind.STEP]
+
+
+def test_a_worker_that_drains_hands_the_episode_over_to_whoever_asked_last(bench):
+    bench.worker(b"w")
+    (lease,) = leases_of(bench.acquire())
+    named = {"lease": lease["lease"], "epoch": lease["epoch"]}
+    bench.job(lease, 2)
+    bench.job(lease, 3, seq=2)
+    bench.say(b"w/h1", Kind.REPLY, {"done": 1}, request=2, seq=1, **named)
+    bench.told.clear()
+    bench.say(b"w/h1", Kind.HANDOVER, {"digest": "d"}, seq=1, **named)
+    (handed, _, state), (answer, header, body) = bench.told[b"c"]
+    assert (handed, state) == (Kind.HANDOVER, {"digest": "d"})
+    assert (answer, header.request, body["code"]) == (Kind.ERROR, 3, ErrorCode.WORKER_LEFT)
+    assert bench.answer(b"w/h1")[0] is Kind.REVOKE
+    bench.say(b"w/h1", Kind.HANDOVER, {"digest": "d"}, seq=1, **named)
+    assert bench.answer(b"w/h1")[0] is None  # once is enough
+    bench.say(b"w/h1", Kind.RELEASED, **named)
+    assert bench.status()["workers"][0]["state"] == "draining"
+    assert refusal(bench.acquire(request=4))[0] == ErrorCode.NO_FREE_WORKER
+    bench.job(lease, 5, seq=2)
+    code, text = refusal(bench.answer(b"c"))
+    assert code == ErrorCode.LEASE_VOID and "told to leave" in text
+
+
+def test_a_worker_is_not_granted_from_the_moment_it_drains(bench):
+    bench.worker(b"w")
+    bench.say(b"w", Kind.HEARTBEAT, {"worker": "w", "host": "w/h1", "draining": True})
+    assert "1 draining" in refusal(bench.acquire())[1]
+    bench.say(b"w", Kind.GOODBYE, {"worker": "w", "reason": "drained"})
+    assert bench.status()["workers"] == []
+
+
+def test_what_a_stranger_hands_over_is_passed_to_nobody(bench):
+    bench.worker(b"w")
+    (lease,) = leases_of(bench.acquire())
+    bench.job(lease, 2)
+    bench.told.clear()
+    for sender, epoch in ((b"x/h1", lease["epoch"]), (b"w/h1", lease["epoch"] + 1)):
+        bench.say(sender, Kind.HANDOVER, {}, lease=lease["lease"], epoch=epoch, seq=1)
+    assert bench.answer(b"c")[0] is None
+    assert len(bench.status()["leases"]) == 1
