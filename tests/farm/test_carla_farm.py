@@ -8,7 +8,9 @@ import sys
 import time
 
 import cv2
+import psutil
 import pytest
+from bench import until
 from standins import dialect, wheel
 
 from b2d_zmq import CarlaEnv, LocalFarm
@@ -46,6 +48,39 @@ def test_the_demo_makes_the_same_picture_and_table_on_carla(here):
     assert len({branch["digests"][-1] for branch in told["branches"]}) == 2
     picture = cv2.imread(str(here / "out" / "demo.png"))
     assert picture is not None and picture.shape[0] > 600
+
+
+@pytest.mark.parametrize("tier", ["replay", "transfer"])
+def test_an_episode_whose_server_is_killed_goes_on_where_it_was(here, tier):
+    options = {"backend": "carla", "carla_root": here / "carla", "sensors": "state", "log_dir": here / "logs", "heartbeat": 0.2}
+    with LocalFarm(2, **options) as farm, CarlaEnv(farm.endpoint, tier=tier) as env:
+
+        def kill_server():
+            (told,) = (one for one in env.client.status()["workers"] if one["worker"] == env.last_info["worker"])
+            psutil.Process(told["progress"]["server"]["pid"]).kill()
+
+        env.reset(seed=1)
+        digests = [env.step([0.5, 0.0, steer])[4]["digest"] for steer in (0.0, 0.1, -0.1, 0.0)]
+        env.reset(seed=1)
+        for steer in (0.0, 0.1):
+            env.step([0.5, 0.0, steer])
+        until(lambda: all(one["progress"].get("server", {}).get("state") == "up" for one in env.client.status()["workers"]))
+        kill_server()
+        info = env.step([0.5, 0.0, -0.1])[4]
+        while "resumed" not in info:  # a signal takes its time, and the step may have been quicker
+            info = env.step([0.5, 0.0, 0.0])[4]
+        assert info["resumed"]["verdict"] == "exact" and info["resumed"]["drift"]["position"] == 0.0
+        assert info["digest"] == digests[2] or info["tick"] > 3
+        snapshot, before = env.snapshot(), env.last_info["tick"]
+        env.restore(snapshot)
+        until(lambda: all(one["state"] != "starting" for one in env.client.status()["workers"]), seconds=30)
+        kill_server()
+        info = env.last_info
+        while "resumed" not in info:
+            info = env.step([0.5, 0.0, 0.0])[4]
+        told = info["resumed"]
+        assert info["tick"] > before and told["drift"]["position"] < 0.02 and told["drift"]["speed"] < 0.05
+        assert told["verdict"] == "exact" or tier == "transfer"
 
 
 def test_fidelity_measures_every_tier(here):
