@@ -258,6 +258,7 @@ def test_an_ended_episode_is_ended_in_every_tier(here):
         (SnapshotMismatch, "CARLA 0.9.10", lambda tree: tree.update(server="0.9.10")),
         (SnapshotMismatch, "OpenDRIVE texts differ", lambda tree: tree.update(opendrive="0" * 32)),
         (SnapshotMismatch, "version '7'", lambda tree: tree.update(version="7")),
+        (SnapshotMismatch, "vehicle.of.another.server", lambda tree: tree["actors"]["types"].__setitem__(-1, "vehicle.of.another.server")),
         (SnapshotCorrupt, "its own route", lambda tree: tree.update(map="Town01")),
         (SnapshotCorrupt, "its own route", lambda tree: tree.update(dt=0.1)),
         (SnapshotCorrupt, "nobody tells a traffic manager", lambda tree: tree["traffic"].append(["shut_down", "", []])),
@@ -265,6 +266,7 @@ def test_an_ended_episode_is_ended_in_every_tier(here):
         (SnapshotCorrupt, "task", lambda tree: tree["episode"].update(task=[1, 2])),
         (SnapshotCorrupt, "scenario", lambda tree: tree["episode"].update(play={})),
         (SnapshotCorrupt, "place on the road", lambda tree: tree["episode"].update(s="far")),
+        (SnapshotCorrupt, "place on the road", lambda tree: tree["episode"].update(s=float("nan"))),
     ],
 )
 @pytest.mark.parametrize("tier", ["replay", "transfer"])

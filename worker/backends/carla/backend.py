@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
@@ -27,10 +27,10 @@ from ..seal import seal
 from . import branching
 from .drafting import draft, governed_road
 from .episode import Episode, Member
-from .link import DT, Link
+from .link import DT, Link, asking
 from .signals import Governed
 from .snapshot import NAME, VERSION
-from .staging import Carrier, stage, strike
+from .staging import Carrier, stage, strike, sweep
 
 MOST_TICKS = 10_000  # in one step
 _MOST_ROADS = 4  # kept, of the map that is loaded
@@ -60,7 +60,7 @@ class CarlaBackend(Backend):
         self._rig = rigs.load(sensors)
         if self._rig.cameras and not rendering:
             raise RequestError(f"the sensor rig {self._rig.name} has cameras, and this CARLA server renders nothing: use the rig state")
-        self.link = Link(carla_host, carla_port, tm_port, rendering=bool(self._rig.cameras), progress=self._tell)
+        self.link = Link(carla_host, carla_port, tm_port, rendering=bool(self._rig.cameras), progress=self.progress)
         self._reload = reload
         self.carrier = Carrier(self.link, self._rig)
         self._roads: Dict[Tuple[int, bytes], Governed] = {}
@@ -89,8 +89,10 @@ class CarlaBackend(Backend):
         settings = Settings.parse(seed, options, self._routes)
         self._check_town(settings)
         self.progress(f"staging route {settings.route.id}", 0)
-        episode = self.begin(settings)
-        return self.outcome(episode, [], [], view.beginning(episode.play, settings))
+        with asking("beginning an episode"):
+            episode = self.begin(settings)
+            with self.whole():
+                return self.outcome(episode, [], [], view.beginning(episode.play, settings))
 
     def step(self, action: np.ndarray[Any, Any], ticks: int = 1) -> Outcome:
         episode = self.present()
@@ -100,18 +102,21 @@ class CarlaBackend(Backend):
         throttle, brake, steer = (float(value) for value in action)
         verdicts: List[Verdict] = []
         happened: List[Events] = []
-        while len(verdicts) < ticks and not episode.task.ended:
-            self.progress("driving", episode.tick)
-            verdict, events = episode.step((throttle, brake, steer))
-            verdicts.append(verdict)
-            happened.append(events)
-        return self.outcome(episode, verdicts, happened, {})
+        with self.whole(), asking("stepping"):
+            while len(verdicts) < ticks and not episode.task.ended:
+                self.progress("driving", episode.tick)
+                verdict, events = episode.step((throttle, brake, steer))
+                verdicts.append(verdict)
+                happened.append(events)
+            return self.outcome(episode, verdicts, happened, {})
 
     def snapshot(self) -> SnapshotData:
-        return branching.snapshot(self)
+        with asking("taking a snapshot"):
+            return branching.snapshot(self)
 
     def restore(self, data: bytes, tier: str = "") -> Outcome:
-        return branching.restore(self, data, self.tier(tier))
+        with asking("restoring"):
+            return branching.restore(self, data, self.tier(tier))
 
     def digest(self) -> str:
         return self.present().digest()
@@ -124,9 +129,10 @@ class CarlaBackend(Backend):
         if self.link.closed:
             return
         self.link.part()
-        with contextlib.suppress(SimulatorError, SimulatorLost):  # a server that no longer answers is somebody else's to end
+        with contextlib.suppress(SimulatorError, SimulatorLost), asking("leaving"):  # a silent server is somebody else's to end
             self.release()
             self.carrier.remove()
+            sweep(self.link)
             self.link.close()
 
     def present(self) -> Episode:
@@ -168,6 +174,15 @@ class CarlaBackend(Backend):
         except RequestError as error:  # known only now, and the episode before is gone
             raise SimulatorError(f"route {settings.route.id} cannot be driven on {link.town}: {error}") from error
 
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """What fails inside ends the episode: half a tick or half a state is none to go on from. Who is left is swept by the next."""
+        try:
+            yield
+        except BaseException:
+            self._episode = None
+            raise
+
     def enter(self, episode: Episode) -> None:
         """This is the present episode from now on."""
         self._episode = episode
@@ -187,10 +202,6 @@ class CarlaBackend(Backend):
             digest=episode.digest(),
             tick=episode.tick,
         )
-
-    def _tell(self, doing: str, tick: int) -> None:
-        """The host sets ``progress`` only when this is built, and building is what takes long."""
-        self.progress(doing, tick)
 
     def _check_town(self, settings: Settings) -> None:
         town = settings.route.town
