@@ -183,7 +183,7 @@ def test_a_replay_of_what_came_by_transfer_says_where_it_parts(here, there, tier
     moment = drive(there, script(20, seed=6), ticks=5)[-1]
     back = here.restore(there.snapshot().data, tier)
     fidelity = back.info["fidelity"]
-    assert fidelity["verdict"] == ("exact" if back.digest == moment.digest and fidelity["diverged_at"] < 0 else fidelity["verdict"])
+    assert (fidelity["verdict"] == "exact") == (back.digest == moment.digest and fidelity["diverged_at"] == -1)
     assert fidelity["diverged_at"] == -1 or fidelity["diverged_at"] >= 60
     assert back.info["cumulative_reward"] == moment.info["cumulative_reward"] and back.tick == moment.tick
 

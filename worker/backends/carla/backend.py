@@ -30,7 +30,7 @@ from .episode import Episode, Member
 from .link import DT, Link, asking
 from .signals import Governed
 from .snapshot import NAME, VERSION
-from .staging import Carrier, stage, strike, sweep
+from .staging import Carrier, left_behind, stage, strike, sweep
 
 MOST_TICKS = 10_000  # in one step
 _MOST_ROADS = 4  # kept, of the map that is loaded
@@ -62,6 +62,7 @@ class CarlaBackend(Backend):
             raise RequestError(f"the sensor rig {self._rig.name} has cameras, and this CARLA server renders nothing: use the rig state")
         self.link = Link(carla_host, carla_port, tm_port, rendering=bool(self._rig.cameras), progress=self.progress)
         self._reload = reload
+        self._haunted = bool(left_behind(self.link))  # a host died here: nobody knows what else it left, such as false times of lights
         self.carrier = Carrier(self.link, self._rig)
         self._roads: Dict[Tuple[int, bytes], Governed] = {}
         self._episode: Episode | None = None
@@ -155,7 +156,7 @@ class CarlaBackend(Backend):
 
         Its actors are gone, unless they are to be kept and the map stays: then they are told. Raises as ``begin`` does.
         """
-        link, known = self.link, self.link.town == settings.route.town
+        link, known, anew = self.link, self.link.town == settings.route.town, anew or self._haunted
         if known:
             self.road(settings)
         kept: List[Member] = []
@@ -169,6 +170,7 @@ class CarlaBackend(Backend):
             self.carrier.remove()
             self._roads.clear()
             link.load(settings.route.town, self.progress)
+            self._haunted = False
         try:
             return self.road(settings), kept
         except RequestError as error:  # known only now, and the episode before is gone

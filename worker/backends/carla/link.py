@@ -62,9 +62,10 @@ class Link:
         progress("three ticks", 0)
         self._manager: Any = None
         self._ticked = 0.0  # when the last tick was over
-        for _ in range(3):
-            self.tick()
-        self._look_round()
+        with self.patience():
+            for _ in range(3):
+                self.tick()
+            self._look_round()
         self._towns: Tuple[str, ...] = ()
 
     @property

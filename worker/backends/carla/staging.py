@@ -169,19 +169,25 @@ def strike(link: Link, episode: Episode) -> None:
 
 
 def sweep(link: Link, ours: Collection[int] = ()) -> None:
-    """Take out whoever has a role of ours and is none of these: left by a beginning that failed, or by a host that died.
+    """Take out whoever has a role of ours and is none of these: left by an episode that failed.
 
     There was a tick since it failed: before that, nobody is told of who was spawned.
     """
+    left = left_behind(link, ours)
+    if left:
+        link.remove(left, "clearing what was left")
+        link.tick()
+        link.tick()
+
+
+def left_behind(link: Link, ours: Collection[int] = ()) -> List[Any]:
+    """Whoever has a role of ours and is none of these, and before them the sensors on them."""
     with asking("looking who is left"):
         there = link.world.get_actors()
         known = [actor for kind in ("vehicle.*", "walker.*", "static.prop.*") for actor in there.filter(kind) if actor.id not in ours]
         left = {actor.id: actor for actor in known if actor.attributes.get("role_name") in ROLES}
         sensors = [sensor for sensor in there.filter("sensor.*") if sensor.parent is not None and sensor.parent.id in left]
-    if left:
-        link.remove([*sensors, *left.values()], "clearing what was left")
-        link.tick()
-        link.tick()
+    return [*sensors, *left.values()]
 
 
 def set_weather(link: Link, weather: Weather) -> None:
