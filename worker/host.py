@@ -58,7 +58,7 @@ class Host:
         while True:
             poller.register(self._socket, zmq.POLLOUT if self._outbox else zmq.POLLIN)
             events = dict(poller.poll())
-            signals = self._wakeup.read() if self._wakeup.fd in events else []
+            signals = self._wakeup.read()  # always: a signal that comes with a message fills the pipe too late for this poll
             if signal.SIGTERM in signals:
                 log.info("host %s leaves", self._handover.identity)
                 return 0
