@@ -37,7 +37,9 @@ _MOST_ROADS = 4  # kept, of the map that is loaded
 
 
 class CarlaBackend(Backend):
-    """A CARLA server as a backend. ``routes`` is a Bench2Drive XML file (absent: the package's own), ``sensors`` a rig or its file.
+    """A CARLA server as a backend. ``routes`` is a Bench2Drive XML file, ``sensors`` a rig or its file.
+
+    Without ``routes`` they are those of the checkout at $BENCH2DRIVE_ROOT, or the package's own.
 
     ``tm_port`` is where the traffic manager of this process listens. Without ``rendering`` the server draws nothing (-nullrhi), and only
     rigs without cameras work. ``server`` says whose it is, for people. ``reload`` loads the map anew for every episode: slow, and what
@@ -56,7 +58,7 @@ class CarlaBackend(Backend):
         reload: bool = False,
         server: str = "",
     ) -> None:
-        self._routes = route_files.read(Path(routes) if routes else route_files.DEFAULT_FILE)
+        self._routes = route_files.read(Path(routes) if routes else route_files.usual_file())
         self._rig = rigs.load(sensors)
         if self._rig.cameras and not rendering:
             raise RequestError(f"the sensor rig {self._rig.name} has cameras, and this CARLA server renders nothing: use the rig state")
