@@ -29,7 +29,7 @@ _PARTING = 3.0  # seconds, for calls at the end
 _LOAD = 280.0  # seconds that a map may take; a large one is slow
 _GROUND = 90.0  # seconds that a tick may take while the ground of a large map loads
 _THREADS = 8  # of the client, at most: by default it takes one per processor, and hundreds of megabytes with them
-_CONNECT = 300.0  # seconds until a server that is starting answers
+_CONNECT = 3600.0  # seconds until a server that is starting answers; the keeper's start budget ends it before
 _CALM = 0.05  # seconds after which its thread surely waits: told to end at another moment it may miss that, or crash
 _BREATH = (
     0.002  # seconds between two ticks with a traffic manager: asked for a step before its thread waits, it may miss that and stand for ever
