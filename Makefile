@@ -17,15 +17,20 @@ QUIET := PYTHONWARNINGS=ignore
 demo: .venv/installed  ## a group of branches on a route, with pictures, in demo-out/
 	env -u B2D_ENDPOINT -u B2D_CURVE_DIR .venv/bin/b2d demo --out demo-out
 
-test:  ## the suite: on the default Python, then on the oldest and the newest side by side
+# The suite in two parts for each Python, two at a time; pytest's own output comes when a part is done
+VENVS := .venv $(OTHERS:%=.venv-%)
+ENDS := tests/farm tests/unit
+WORLDS := tests/carla tests/contract tests/standin
+
+test:  ## the suite, on the oldest, the default and the newest Python
 	@$(MAKE) --no-print-directory -j3 environments
 	@for v in $(filter-out $(OTHERS),$(filter-out $(DEFAULT_VERSION),$(OLDEST) $(NEWEST))); do echo "Python $$v is not on this machine: not tested on it"; done
-	B2D_OTHER_PYTHONS='$(OTHER_PYTHONS)' .venv/bin/python $(PYTEST)
-	@$(if $(OTHERS),$(MAKE) --no-print-directory -j2 --output-sync=target $(OTHERS:%=test-%))
+	@echo "$(words $(VENVS)) Pythons, two parts each, two at a time: some 12 minutes; each is told when it is done"
+	@$(MAKE) --no-print-directory --keep-going -j2 --output-sync=target $(foreach v,$(VENVS),part@ENDS@$(v) part@WORLDS@$(v))
 
-test-%: .venv-%/installed
-	@echo "== Python $*"
-	.venv-$*/bin/python $(PYTEST)
+part@%:
+	@echo "== $(lastword $(subst @, ,$*)): $($(firstword $(subst @, ,$*)))"
+	$(if $(findstring -,$*),,B2D_OTHER_PYTHONS='$(OTHER_PYTHONS)') $(lastword $(subst @, ,$*))/bin/python $(PYTEST) $($(firstword $(subst @, ,$*)))
 
 model: .venv/installed  ## spin's search of the model of lease and fencing, with the history of each defect; wants spin and a C compiler, 2 GB, some minutes
 	B2D_MODEL=1 .venv/bin/python $(PYTEST) -s tests/model

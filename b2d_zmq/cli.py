@@ -51,7 +51,7 @@ class _Commands(click.Group):
             raise click.ClickException(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}") from error
 
 
-_ROUTES = "A Bench2Drive route file; without it, the routes shipped with us."
+_ROUTES = "A Bench2Drive route file; without it, the routes shipped with us (carla: those of $BENCH2DRIVE_ROOT)."
 _SENSORS = "predecessor, bench2drive, state, or a JSON file of cameras."
 
 

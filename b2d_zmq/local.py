@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Type
@@ -25,8 +26,9 @@ from .client import Client
 from .errors import FarmError, NoBroker
 from .lifeline import Lifeline
 
-START_SECONDS = {"carla": 600.0}  # until all workers are ready; CARLA servers start two at a time, each in a minute or more
-GRACE = 5.0  # s for a process to leave after TERM, then KILL
+START_SECONDS = {"carla": (600.0, 60.0)}  # until all are ready, and more for each: CARLA servers start two at a time, in a minute or more
+GRACE = 5.0  # s for a process to leave after TERM; a second TERM cuts its job off, and after LAST_GRACE more comes KILL
+LAST_GRACE = 3.0
 POLL = 0.05  # s between two looks at the broker's table
 TAIL_LINES = 20
 
@@ -66,8 +68,9 @@ class LocalFarm:
         on_progress: Callable[[int, int], None] | None = None,
         on_doing: Callable[[str, str], None] | None = None,
     ) -> None:
-        patience = START_SECONDS.get(backend, 60.0) if start_timeout is None else arguments.seconds("start_timeout", start_timeout)
-        workers, deadline = arguments.whole("workers", workers), time.monotonic() + patience
+        workers, (least, each) = arguments.whole("workers", workers), START_SECONDS.get(backend, (60.0, 1.0))
+        patience = least + each * workers if start_timeout is None else arguments.seconds("start_timeout", start_timeout)
+        deadline = time.monotonic() + patience
         broker = list(broker_command or [_command("b2d-broker")])
         worker = list(worker_command or [_command("b2d-worker")])
         self._curve_dir = curve_dir
@@ -115,7 +118,7 @@ class LocalFarm:
         return (self.log_dir / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
     def close(self) -> None:
-        """End all processes, workers first: TERM, then KILL after GRACE seconds. Calling it again does nothing."""
+        """End all processes, workers first: TERM, TERM once more after GRACE seconds, then KILL. Calling it again does nothing."""
         _end(list(self._workers.values()))
         if self._broker is not None:
             _end([self._broker])
@@ -236,13 +239,14 @@ def _news(table: Sequence[Mapping[str, Any]], doing: Dict[str, str]) -> List[Tup
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """TERM to all, one grace for all, KILL to the rest; every one is waited for."""
+    """TERM to all, one grace for all, TERM again, KILL to the rest; every one is waited for."""
+    for grace in (GRACE, LAST_GRACE):
+        for process in processes:
+            process.terminate()  # nothing, where it has left already
+        deadline = time.monotonic() + grace
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
     for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + GRACE
-    for process in processes:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()

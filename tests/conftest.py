@@ -23,6 +23,7 @@ MARK = "B2D_TEST_MARK"
 os.environ.pop("B2D_ENDPOINT", None)  # whoever has a farm of their own must not see it tested
 os.environ.pop("CARLA_ROOT", None)  # nor a CARLA of their own started
 os.environ.pop("B2D_CURVE_DIR", None)  # nor keys of their own used
+os.environ.pop("BENCH2DRIVE_ROOT", None)  # nor routes of their own driven
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from worker.backends.carla import link
 from worker.backends.carla.backend import CarlaBackend
 
@@ -27,3 +29,29 @@ class Peeking(CarlaBackend):
             "frames": {key: image.frame for key, image in sensors._pictures.items()},
             "road": len(episode.road.junctions) if episode else -1,
         }
+
+    def census(self):
+        """How many there are of each sort."""
+        actors = self.link.world.get_actors()
+        return {kind: len(actors.filter(f"{kind}.*")) for kind in ("vehicle", "walker", "static.prop", "sensor")}
+
+    def stumble(self, where, name, calls):
+        """Have the so-many-th call of that function or method of the backend's fail, once, as the wheel's calls do."""
+        module, _, cls = where.partition(".")
+        owner = importlib.import_module(f"worker.backends.carla.{module}")
+        owner = getattr(owner, cls) if cls else owner
+        real, left = getattr(owner, name), [calls]
+
+        def failing(*arguments):
+            left[0] -= 1
+            if left[0]:
+                return real(*arguments)
+            setattr(owner, name, real)
+            raise RuntimeError("stumbled")
+
+        setattr(owner, name, failing)
+
+    def lose_ego(self):
+        """Take the ego away, as another client would."""
+        self.carrier.ego.destroy()
+        self.link.tick()

@@ -51,7 +51,11 @@ Exit code 78: the configuration is wrong, and starting again would not help. b2d
 @click.option("--name", default="w", help="The worker's name, for people.")
 @click.option("--index", type=click.IntRange(min=0), help="Makes the name NAME-INDEX; for supervisord's process_num.")
 @click.option("--backend", default="embedded", help="The simulator: embedded, carla, or MODULE:CLASS of your own.")
-@click.option("--routes", type=click.Path(), help="A route file in Bench2Drive's format.  [default: the one that is shipped]")
+@click.option(
+    "--routes",
+    type=click.Path(),
+    help="A route file in Bench2Drive's format.  [default: the one that is shipped; carla: of $BENCH2DRIVE_ROOT]",
+)
 @click.option("--sensors", default="predecessor", help="The sensor rig: predecessor, bench2drive, state, or a JSON file.")
 @click.option("--heartbeat", type=Seconds(0.02, 60.0), default=1.0, help="Seconds between signs of life.")
 @click.option("--grace", type=Seconds(0.0, 3600.0), default=10.0, help="Seconds that a running job may still take after TERM.")

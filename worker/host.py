@@ -70,7 +70,7 @@ class Host:
                 self._door.look()
             elif not events:
                 self._door.knock()
-            signals = self._wakeup.read() if self._wakeup.fd in events else []
+            signals = self._wakeup.read()  # always: a signal that comes with a message fills the pipe too late for this poll
             if signal.SIGTERM in signals and self._ledger.lease:
                 self._hand_over()
             elif signal.SIGTERM in signals or time.monotonic() >= self._leaves_by:

@@ -75,6 +75,8 @@ def server_plan(
     if carla_host or carla_port:
         if carla_root:
             raise RequestError("--carla-root starts a server and --carla-host uses a running one: give one of the two")
+        if more["gpu"] != "auto" or more["adapter"] is not None or more["flags"]:
+            raise RequestError("--gpu, --graphics-adapter and --carla-flag are for a server that the worker starts, not for --carla-host")
         return ExternalPlan(carla_host or "127.0.0.1", carla_port or 2000, more["rendering"] != "null", run_dir)
     root = carla_root or (os.environ.get("CARLA_ROOT") if backend == "carla" else None)
     if not root:

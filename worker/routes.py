@@ -8,6 +8,7 @@ Rule: whatever a Route holds has been checked, wherever it came from; nobody che
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,6 +22,7 @@ from defusedxml.ElementTree import fromstring
 from b2d_zmq.errors import InvalidRouteFile, SnapshotCorrupt, UnknownRoute
 
 DEFAULT_FILE = Path(__file__).parent / "data" / "routes.xml"
+IN_CHECKOUT = Path("leaderboard") / "data" / "bench2drive220.xml"
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_TAGS = 500_000  # an element costs about a hundred times its text in memory
@@ -96,6 +98,12 @@ class Route:
             return _route(plain["id"], plain["town"], plain["waypoints"], scenarios, weather_of(plain["weather"]))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise SnapshotCorrupt(f"a snapshot whose route cannot be used: {error}") from None
+
+
+def usual_file() -> Path:
+    """The routes of who names no file: those of the Bench2Drive checkout at ``$BENCH2DRIVE_ROOT``; without one, our own."""
+    root = os.environ.get("BENCH2DRIVE_ROOT")
+    return Path(root) / IN_CHECKOUT if root else DEFAULT_FILE
 
 
 def read(path: Path) -> Tuple[Route, ...]:

@@ -183,7 +183,7 @@ def test_a_replay_of_what_came_by_transfer_says_where_it_parts(here, there, tier
     moment = drive(there, script(20, seed=6), ticks=5)[-1]
     back = here.restore(there.snapshot().data, tier)
     fidelity = back.info["fidelity"]
-    assert fidelity["verdict"] == ("exact" if back.digest == moment.digest and fidelity["diverged_at"] < 0 else fidelity["verdict"])
+    assert (fidelity["verdict"] == "exact") == (back.digest == moment.digest and fidelity["diverged_at"] == -1)
     assert fidelity["diverged_at"] == -1 or fidelity["diverged_at"] >= 60
     assert back.info["cumulative_reward"] == moment.info["cumulative_reward"] and back.tick == moment.tick
 
@@ -258,6 +258,7 @@ def test_an_ended_episode_is_ended_in_every_tier(here):
         (SnapshotMismatch, "CARLA 0.9.10", lambda tree: tree.update(server="0.9.10")),
         (SnapshotMismatch, "OpenDRIVE texts differ", lambda tree: tree.update(opendrive="0" * 32)),
         (SnapshotMismatch, "version '7'", lambda tree: tree.update(version="7")),
+        (SnapshotMismatch, "vehicle.of.another.server", lambda tree: tree["actors"]["types"].__setitem__(-1, "vehicle.of.another.server")),
         (SnapshotCorrupt, "its own route", lambda tree: tree.update(map="Town01")),
         (SnapshotCorrupt, "its own route", lambda tree: tree.update(dt=0.1)),
         (SnapshotCorrupt, "nobody tells a traffic manager", lambda tree: tree["traffic"].append(["shut_down", "", []])),
@@ -265,6 +266,7 @@ def test_an_ended_episode_is_ended_in_every_tier(here):
         (SnapshotCorrupt, "task", lambda tree: tree["episode"].update(task=[1, 2])),
         (SnapshotCorrupt, "scenario", lambda tree: tree["episode"].update(play={})),
         (SnapshotCorrupt, "place on the road", lambda tree: tree["episode"].update(s="far")),
+        (SnapshotCorrupt, "place on the road", lambda tree: tree["episode"].update(s=float("nan"))),
     ],
 )
 @pytest.mark.parametrize("tier", ["replay", "transfer"])

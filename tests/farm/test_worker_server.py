@@ -294,6 +294,7 @@ class _ServerOfSomebodyElse:
     [
         (["--carla-root", "/nowhere/at/all"], "/nowhere/at/all does not exist; give the folder in which CarlaUE4.sh lies"),
         (["--carla-root", "{root}", "--carla-host", "127.0.0.1"], "give one of the two"),
+        (["--carla-host", "127.0.0.1", "--gpu", "0"], "not for --carla-host"),
         (["--carla-root", "{root}", "--carla-flag=-nullrhi"], "the worker sets -nullrhi itself"),
         (["--carla-root", "{root}", "--sensors", "predecessor", "--rendering", "null"], "such a server sends no pictures"),
         (["--carla-root", "{root}", "--sensors", "predecessor", "--gpu", "none"], "there is no GPU to draw with: --gpu none was asked for"),

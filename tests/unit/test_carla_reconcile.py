@@ -81,16 +81,16 @@ def ids(actors):
 
 def test_a_cast_that_fits_stays_and_is_placed():
     server = Server()
-    live, crew = server.populate(ROLES), []
-    actors = reconcile(server, ROLES, at(ROLES), live, crew)
-    assert ids(actors) == [100, 101, 102, 103, 104] == server.moved and not crew
+    live = server.populate(ROLES)
+    actors = reconcile(server, ROLES, at(ROLES), live)
+    assert ids(actors) == [100, 101, 102, 103, 104] == server.moved
 
 
 def test_who_is_too_many_goes_and_another_type_under_the_same_key_too():
     server = Server()
     live = server.populate([*ROLES, Role("traffic/9", "vehicle.x", {}, "vehicle", True)])
     live["scenario/0"].type_id = "walker.other"
-    actors = reconcile(server, ROLES, at(ROLES), live, [])
+    actors = reconcile(server, ROLES, at(ROLES), live)
     assert sorted(server.actors) == sorted(ids(actors)) and 105 not in server.actors and 101 not in server.actors
 
 
@@ -98,25 +98,23 @@ def test_the_traffic_after_a_missing_one_is_spawned_anew_so_that_ids_ascend_in_t
     server = Server()
     live = server.populate(ROLES)
     server.remove([live["traffic/2"]], "")
-    crew = []
-    actors = reconcile(server, ROLES, at(ROLES), live, crew)
+    actors = reconcile(server, ROLES, at(ROLES), live)
     traffic = ids(actors)[2:]
-    assert traffic == sorted(traffic) and ids(actors)[:3] == [100, 101, 102] and len(crew) == 2
+    assert traffic == sorted(traffic) and ids(actors)[:3] == [100, 101, 102]
     assert len(server.actors) == len(ROLES)
 
 
 def test_on_an_empty_server_everybody_is_spawned_in_order_and_the_scenarios_own_have_no_physics():
     server = Server(first=7)
-    crew = []
-    actors = reconcile(server, ROLES, at(ROLES), server.populate(ROLES[:1]), crew)
-    assert ids(actors) == [7, 8, 9, 10, 11] and crew == actors[1:]
+    actors = reconcile(server, ROLES, at(ROLES), server.populate(ROLES[:1]))
+    assert ids(actors) == [7, 8, 9, 10, 11]
     assert actors[1].physics is False and not hasattr(actors[2], "physics")
 
 
 def test_who_is_gone_in_the_snapshot_is_removed_and_played_by_nobody():
     server = Server()
     live = server.populate(ROLES)
-    actors = reconcile(server, ROLES, at(ROLES, gone=("traffic/1",)), live, [])
+    actors = reconcile(server, ROLES, at(ROLES, gone=("traffic/1",)), live)
     assert actors[2].id == 0 and not actors[2].is_alive and actors[2].type_id == "vehicle.traffic/1"
     assert ids(actors)[3:] == [103, 104] and 102 not in server.actors
 
@@ -125,18 +123,17 @@ def test_where_something_stands_in_the_way_an_actor_is_spawned_higher():
     server = Server()
     server.full = {("vehicle.traffic/1", 0.2)}
     live = server.populate([role for role in ROLES if role.key != "traffic/1"])
-    assert reconcile(server, ROLES, at(ROLES), live, [])[2].is_alive
+    assert reconcile(server, ROLES, at(ROLES), live)[2].is_alive
 
 
 def test_traffic_without_room_is_missing_and_a_scenarios_own_is_an_error():
     server = Server()
     server.full = {(f"vehicle.{key}", lift) for key in ("traffic/1", "scenario/0") for lift in (0.2, 1.5, 6.0)}
     live = server.populate([role for role in ROLES if role.key != "traffic/1"])
-    assert not reconcile(server, ROLES, at(ROLES), live, [])[2].is_alive
+    assert not reconcile(server, ROLES, at(ROLES), live)[2].is_alive
     del live["scenario/0"]
-    crew = []
     with pytest.raises(SimulatorError, match=r"scenario/0.* cannot be spawned"):
-        reconcile(server, ROLES, at(ROLES), live, crew)
+        reconcile(server, ROLES, at(ROLES), live)
 
 
 def test_the_places_are_the_rows_own():
@@ -145,5 +142,5 @@ def test_the_places_are_the_rows_own():
     places.motion[:, 0] = np.arange(len(ROLES))
     seen = []
     server.try_spawn_actor = lambda blueprint, place: seen.append(place.location.x) or Actor(id=1, type_id=blueprint.id, attributes={})
-    reconcile(server, ROLES, places, {}, [])
+    reconcile(server, ROLES, places, {})
     assert seen == [0.0, 1.0, 2.0, 3.0, 4.0]

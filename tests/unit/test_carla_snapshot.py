@@ -59,6 +59,19 @@ def nan(array):
         lambda tree: tree.update(origin=[["transfer", 26]]),
         lambda tree: tree.update(origin=[[1, 2, 3]]),
         lambda tree: tree.update(traffic={}),
+        *(
+            lambda tree, told=told: tree["traffic"].append(list(told))
+            for told in (
+                ("shut_down", "", []),
+                ("set_random_device_seed", "", [1.5]),
+                ("set_random_device_seed", "", []),
+                ("set_random_device_seed", "", [2**40]),
+                ("set_random_device_seed", "traffic/1", [1]),
+                ("vehicle_percentage_speed_difference", "traffic/1", [float("nan")]),
+                ("vehicle_percentage_speed_difference", "", [1.0]),
+                ("auto_lane_change", "traffic/1", [True, True]),
+            )
+        ),
         lambda tree: tree.update(settings={}),
         lambda tree: tree["actors"].update(keys=["ego", "traffic/1", "traffic/1"]),
         lambda tree: tree["actors"].update(keys=["ego"]),

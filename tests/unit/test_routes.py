@@ -100,6 +100,14 @@ def test_a_file_that_cannot_be_read(tmp_path):
             routes.read(path)
 
 
+def test_the_checkout_that_the_environment_names(monkeypatch, tmp_path):
+    monkeypatch.delenv("BENCH2DRIVE_ROOT", raising=False)
+    assert routes.usual_file() == routes.DEFAULT_FILE
+    monkeypatch.setenv("BENCH2DRIVE_ROOT", str(tmp_path))
+    with pytest.raises(InvalidRouteFile, match=r"leaderboard/data/bench2drive220\.xml: cannot be read"):
+        routes.read(routes.usual_file())
+
+
 def test_find_gives_advice():
     there = routes.read(routes.DEFAULT_FILE)
     assert routes.find(there) is there[0]

@@ -2,7 +2,8 @@
 
 The same contract tests (tests/contract) run over every backend. A backend is driven by one thread, one call at a time; it may raise
 any ``B2DError`` (it travels to the client under its own class) or anything else (it travels as ``SimulatorError`` with its traceback).
-A ``RequestError`` leaves the episode exactly as it was. ``SimulatorLost`` ends the host, and the client gets ``WorkerLost``.
+A ``RequestError`` leaves the episode exactly as it was; after anything else there may be none. ``SimulatorLost`` ends the host, and the
+client gets ``WorkerLost``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
@@ -27,17 +27,19 @@ from ..seal import seal
 from . import branching
 from .drafting import draft, governed_road
 from .episode import Episode, Member
-from .link import DT, Link
+from .link import DT, Link, asking
 from .signals import Governed
 from .snapshot import NAME, VERSION
-from .staging import Carrier, stage, strike
+from .staging import Carrier, left_behind, stage, strike, sweep
 
 MOST_TICKS = 10_000  # in one step
 _MOST_ROADS = 4  # kept, of the map that is loaded
 
 
 class CarlaBackend(Backend):
-    """A CARLA server as a backend. ``routes`` is a Bench2Drive XML file (absent: the package's own), ``sensors`` a rig or its file.
+    """A CARLA server as a backend. ``routes`` is a Bench2Drive XML file, ``sensors`` a rig or its file.
+
+    Without ``routes`` they are those of the checkout at $BENCH2DRIVE_ROOT, or the package's own.
 
     ``tm_port`` is where the traffic manager of this process listens. Without ``rendering`` the server draws nothing (-nullrhi), and only
     rigs without cameras work. ``server`` says whose it is, for people. ``reload`` loads the map anew for every episode: slow, and what
@@ -56,12 +58,13 @@ class CarlaBackend(Backend):
         reload: bool = False,
         server: str = "",
     ) -> None:
-        self._routes = route_files.read(Path(routes) if routes else route_files.DEFAULT_FILE)
+        self._routes = route_files.read(Path(routes) if routes else route_files.usual_file())
         self._rig = rigs.load(sensors)
         if self._rig.cameras and not rendering:
             raise RequestError(f"the sensor rig {self._rig.name} has cameras, and this CARLA server renders nothing: use the rig state")
-        self.link = Link(carla_host, carla_port, tm_port, rendering=bool(self._rig.cameras), progress=self._tell)
+        self.link = Link(carla_host, carla_port, tm_port, rendering=bool(self._rig.cameras), progress=self.progress)
         self._reload = reload
+        self._haunted = bool(left_behind(self.link))  # a host died here: nobody knows what else it left, such as false times of lights
         self.carrier = Carrier(self.link, self._rig)
         self._roads: Dict[Tuple[int, bytes], Governed] = {}
         self._episode: Episode | None = None
@@ -89,8 +92,10 @@ class CarlaBackend(Backend):
         settings = Settings.parse(seed, options, self._routes)
         self._check_town(settings)
         self.progress(f"staging route {settings.route.id}", 0)
-        episode = self.begin(settings)
-        return self.outcome(episode, [], [], view.beginning(episode.play, settings))
+        with asking("beginning an episode"):
+            episode = self.begin(settings)
+            with self.whole():
+                return self.outcome(episode, [], [], view.beginning(episode.play, settings))
 
     def step(self, action: np.ndarray[Any, Any], ticks: int = 1) -> Outcome:
         episode = self.present()
@@ -100,18 +105,21 @@ class CarlaBackend(Backend):
         throttle, brake, steer = (float(value) for value in action)
         verdicts: List[Verdict] = []
         happened: List[Events] = []
-        while len(verdicts) < ticks and not episode.task.ended:
-            self.progress("driving", episode.tick)
-            verdict, events = episode.step((throttle, brake, steer))
-            verdicts.append(verdict)
-            happened.append(events)
-        return self.outcome(episode, verdicts, happened, {})
+        with self.whole(), asking("stepping"):
+            while len(verdicts) < ticks and not episode.task.ended:
+                self.progress("driving", episode.tick)
+                verdict, events = episode.step((throttle, brake, steer))
+                verdicts.append(verdict)
+                happened.append(events)
+            return self.outcome(episode, verdicts, happened, {})
 
     def snapshot(self) -> SnapshotData:
-        return branching.snapshot(self)
+        with asking("taking a snapshot"):
+            return branching.snapshot(self)
 
     def restore(self, data: bytes, tier: str = "") -> Outcome:
-        return branching.restore(self, data, self.tier(tier))
+        with asking("restoring"):
+            return branching.restore(self, data, self.tier(tier))
 
     def digest(self) -> str:
         return self.present().digest()
@@ -124,9 +132,10 @@ class CarlaBackend(Backend):
         if self.link.closed:
             return
         self.link.part()
-        with contextlib.suppress(SimulatorError, SimulatorLost):  # a server that no longer answers is somebody else's to end
+        with contextlib.suppress(SimulatorError, SimulatorLost), asking("leaving"):  # a silent server is somebody else's to end
             self.release()
             self.carrier.remove()
+            sweep(self.link)
             self.link.close()
 
     def present(self) -> Episode:
@@ -149,7 +158,7 @@ class CarlaBackend(Backend):
 
         Its actors are gone, unless they are to be kept and the map stays: then they are told. Raises as ``begin`` does.
         """
-        link, known = self.link, self.link.town == settings.route.town
+        link, known, anew = self.link, self.link.town == settings.route.town, anew or self._haunted
         if known:
             self.road(settings)
         kept: List[Member] = []
@@ -163,10 +172,20 @@ class CarlaBackend(Backend):
             self.carrier.remove()
             self._roads.clear()
             link.load(settings.route.town, self.progress)
+            self._haunted = False
         try:
             return self.road(settings), kept
         except RequestError as error:  # known only now, and the episode before is gone
             raise SimulatorError(f"route {settings.route.id} cannot be driven on {link.town}: {error}") from error
+
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """What fails inside ends the episode: half a tick or half a state is none to go on from. Who is left is swept by the next."""
+        try:
+            yield
+        except BaseException:
+            self._episode = None
+            raise
 
     def enter(self, episode: Episode) -> None:
         """This is the present episode from now on."""
@@ -187,10 +206,6 @@ class CarlaBackend(Backend):
             digest=episode.digest(),
             tick=episode.tick,
         )
-
-    def _tell(self, doing: str, tick: int) -> None:
-        """The host sets ``progress`` only when this is built, and building is what takes long."""
-        self.progress(doing, tick)
 
     def _check_town(self, settings: Settings) -> None:
         town = settings.route.town

@@ -47,8 +47,7 @@ def state_of(backend: CarlaBackend, episode: Episode) -> State:
     """All that a snapshot holds."""
     link, cast, watch = backend.link, episode.cast, episode.watch
     actors = [member.actor for member in cast]
-    with asking("reading lights and weather"):
-        shown, air = beams(link.world, actors), weather(link.world)
+    shown, air = beams(link.world, actors), weather(link.world)
     return State(
         server=link.version,
         map=link.town,
@@ -83,11 +82,12 @@ def restore(backend: CarlaBackend, data: bytes, tier: str) -> Outcome:
     _check_map(backend, state)
     account = Account(tier)
     backend.progress(f"restoring route {state.settings.route.id} by {tier}", state.tick)
-    episode = _gone_through(backend, state, account)
-    _become(episode, state, account)
-    account.ticks = backend.link.frame() - first
-    fidelity = _report(episode, state, account, time.monotonic() - started)
-    return backend.outcome(episode, [], [], {**view.beginning(episode.play, state.settings), "fidelity": fidelity})
+    with backend.whole():
+        episode = _gone_through(backend, state, account)
+        _become(episode, state, account)
+        account.ticks = backend.link.frame() - first
+        fidelity = _report(episode, state, account, time.monotonic() - started)
+        return backend.outcome(episode, [], [], {**view.beginning(episode.play, state.settings), "fidelity": fidelity})
 
 
 def _gone_through(backend: CarlaBackend, state: State, account: Account) -> Episode:
@@ -115,6 +115,9 @@ def _check_map(backend: CarlaBackend, state: State) -> None:
     """The map is the snapshot's own, and its scenario can be what the snapshot says."""
     if state.opendrive != backend.link.map_hash:
         raise SnapshotMismatch(f"{state.map} on this CARLA server is another {state.map} than the snapshot's: their OpenDRIVE texts differ")
+    unknown = {role.type_id for role in state.roles} - {blueprint.id for blueprint in backend.link.blueprints}
+    if unknown:
+        raise SnapshotMismatch(f"the snapshot has {', '.join(sorted(unknown)[:4])}, which this CARLA server has no blueprints of")
     try:
         governed = backend.road(state.settings)
     except RequestError as error:

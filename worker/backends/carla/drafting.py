@@ -12,7 +12,7 @@ from typing import Any, List, NamedTuple, Tuple
 from ...settings import Settings
 from ...world.placing import Wishes
 from .link import Link, asking
-from .looks import TRAFFIC, blueprint_for, blueprint_of, ego_blueprint
+from .looks import BACKGROUND, TRAFFIC, blueprint_for, blueprint_of, ego_blueprint
 from .play import Plan, plan_of
 from .route import road_of
 from .signals import Governed, govern
@@ -90,7 +90,7 @@ def _traffic(link: Link, settings: Settings, plan: Plan, chance: random.Random) 
     points = link.map.get_spawn_points()
     return [
         Wanted(
-            f"traffic/{spot.number}", blueprint_of(link.blueprints, TRAFFIC, chance, "traffic"), lifted(link.carla, spot.transform), True
+            f"traffic/{spot.number}", blueprint_of(link.blueprints, TRAFFIC, chance, BACKGROUND), lifted(link.carla, spot.transform), True
         )
         for spot in spots(plan.road, points, chance, settings.traffic_density, wishes)
     ]

@@ -24,7 +24,7 @@ from .capture import Watch
 from .drafting import Draft, waiting_place
 from .lamps import LampWatch
 from .link import DT, Link, asking
-from .looks import lamps_of, look_of
+from .looks import lamps_of, lift_of, look_of
 from .moment import PLACE, ROTATION, VELOCITY
 from .play import Placed, Play
 from .sensors import Bump, Sensors
@@ -57,9 +57,10 @@ class Episode:
         self._draft = draft
         self._first = sum(not member.autopilot for member in cast)  # row of the first that the traffic manager drives
         kinds = [ActorKind.CAR, *draft.plan.kinds, *[ActorKind.CAR] * (len(cast) - self._first)]
-        boxes = [member.actor.bounding_box for member in cast]  # each is a call to the server
+        with asking("measuring the cast"):  # each is a call to a 0.9.16 server
+            boxes = [member.actor.bounding_box for member in cast]
         looks = [look_of(kind, box) for kind, box in zip(kinds, boxes)]
-        self._feet = [box.extent.z - box.location.z for box in boxes]  # metres of their places above the ground
+        self._lifts = [lift_of(kind, box) for kind, box in zip(kinds, boxes)]
         self.play = Play(draft.plan, draft.governed, draft.settings, looks[: self._first], looks[self._first :])
         self.task = Task(self.road.length, DT, draft.settings.terms)
         self.edges = view.edges(self.road)
@@ -137,7 +138,8 @@ class Episode:
     @staticmethod
     def check(state: Any, play: Play, task: Task) -> None:
         """Have a play and a task become an episode's state. Raises SnapshotCorrupt."""
-        if not isinstance(state, Mapping) or not {"task", "play", "s"} <= set(state) or type(state["s"]) is not float:
+        whole = isinstance(state, Mapping) and {"task", "play", "s"} <= set(state)
+        if not (whole and type(state["s"]) is float and math.isfinite(state["s"])):
             raise SnapshotCorrupt("a state of an episode without its task, its scenario or its place on the road")
         play.load(state["play"])
         task.load(state["task"])
@@ -194,7 +196,7 @@ class Episode:
         carla = self.link.carla
         if not placed.visible:
             return waiting_place(self.link, self._draft.plan, placed.row)
-        place = carla.Location(x=placed.x, y=placed.y, z=placed.z + self._feet[placed.row])
+        place = carla.Location(x=placed.x, y=placed.y, z=placed.z + self._lifts[placed.row])
         return carla.Transform(place, carla.Rotation(yaw=math.degrees(placed.yaw)))
 
     def _events(self, before: Ego) -> Events:

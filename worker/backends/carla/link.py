@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import socket
 import time
@@ -26,7 +27,9 @@ REACH = 650.0  # metres: Bench2Drive's distance for tiles and active actors of t
 _ANSWER = 20.0  # seconds that any call may take
 _PARTING = 3.0  # seconds, for calls at the end
 _LOAD = 280.0  # seconds that a map may take; a large one is slow
-_CONNECT = 300.0  # seconds until a server that is starting answers
+_GROUND = 90.0  # seconds that a tick may take while the ground of a large map loads
+_THREADS = 8  # of the client, at most: by default it takes one per processor, and hundreds of megabytes with them
+_CONNECT = 3600.0  # seconds until a server that is starting answers; the keeper's start budget ends it before
 _CALM = 0.05  # seconds after which its thread surely waits: told to end at another moment it may miss that, or crash
 _BREATH = (
     0.002  # seconds between two ticks with a traffic manager: asked for a step before its thread waits, it may miss that and stand for ever
@@ -49,8 +52,8 @@ class Link:
         progress(f"waiting for CARLA's port {port}", 0)
         deadline = time.monotonic() + _CONNECT
         _await_port(host, port, deadline)
-        self.client = self.carla.Client(host, port)
-        self.client.set_timeout(_ANSWER)
+        self.client = self.carla.Client(host, port, min(_THREADS, os.cpu_count() or 1))
+        self._await_at_most(_ANSWER)
         self.version = self._agreed_version(deadline)
         progress(f"CARLA {self.version} answers", 0)
         with asking("getting its world"):
@@ -59,9 +62,10 @@ class Link:
         progress("three ticks", 0)
         self._manager: Any = None
         self._ticked = 0.0  # when the last tick was over
-        for _ in range(3):
-            self.tick()
-        self._look_round()
+        with self.patience():
+            for _ in range(3):
+                self.tick()
+            self._look_round()
         self._towns: Tuple[str, ...] = ()
 
     @property
@@ -78,29 +82,47 @@ class Link:
         return self._towns
 
     def load(self, town: str, progress: Progress) -> None:
-        """Load that map, anew if it is the present one; all actors and sensors are gone then. Raises RequestError for an unknown one."""
+        """Load that map, anew if it is the present one; all actors and sensors are gone then. Raises RequestError for an unknown one.
+
+        Whatever else goes wrong is a SimulatorLost: nobody knows then which map the server has.
+        """
         if town not in self.towns:
             raise RequestError(f"this CARLA server has no map {town}; it has {', '.join(self.towns)} (the large ones come as an extra)")
         progress(f"map {town}", 0)
-        self._end_manager()
-        self.client.set_timeout(_LOAD)
         try:
             with asking(f"loading the map {town}"):
-                self.world = self.client.load_world(town, False)
-        finally:
-            self.client.set_timeout(_ANSWER)
-        with asking("setting its clock"):
+                self._load(town)
+        except SimulatorError as error:
+            raise SimulatorLost(f"{error}; which map it has now is not known") from error
+
+    def _load(self, town: str) -> None:
+        self._end_manager()
+        with self.patience(_LOAD):
+            self.world = self.client.load_world(town, False)
+            self.loads += 1
             self._into_lockstep()
-        self.loads += 1
-        self.tick()
-        self._look_round()
+            self.tick()
+            self._look_round()
+
+    @contextlib.contextmanager
+    def patience(self, seconds: float = _GROUND) -> Iterator[None]:
+        """Inside, every call and every tick may take so long."""
+        self._await_at_most(seconds)
+        try:
+            yield
+        finally:
+            self._await_at_most(_ANSWER)
+
+    def _await_at_most(self, seconds: float) -> None:
+        self._answer = seconds
+        self.client.set_timeout(seconds)
 
     def tick(self) -> int:
         """One tick of the world and of the traffic manager; the number of the frame."""
         if self._manager is not None:
             time.sleep(max(0.0, self._ticked + _BREATH - time.monotonic()))
         with asking("ticking"):
-            frame = int(self.world.tick(_PARTING if self.closed else _ANSWER))
+            frame = int(self.world.tick(self._answer))
         self._ticked = time.monotonic()
         return frame
 
@@ -129,7 +151,7 @@ class Link:
     def part(self) -> None:
         """What comes now is the end, and must not take long."""
         self.closed = True
-        self.client.set_timeout(_PARTING)
+        self._await_at_most(_PARTING)
 
     def close(self) -> None:
         """Let the server run by itself again, for whoever comes next."""

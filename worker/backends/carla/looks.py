@@ -10,10 +10,14 @@ from typing import Any, Dict, List, Tuple
 
 from b2d_zmq.errors import SimulatorError
 
+from ...world import crowd
 from ...world.actors import ActorKind, Lights
 from ...world.crowd import Look
 
 EGO = "vehicle.lincoln.mkz_2020"  # Bench2Drive's
+HERO, SCENARIO, BACKGROUND = "hero", "scenario", "traffic"  # the attribute role_name of the ego, of the scenario's cast, and of the traffic
+ROLES = (HERO, SCENARIO, BACKGROUND)
+_LEAST, _MOST = 0.02, 25.0  # metres that an actor's box may measure: CARLA tells some two-wheelers to be 0 m wide or 250 m high
 
 _IDS: Dict[ActorKind, Tuple[str, ...]] = {
     ActorKind.CAR: (
@@ -33,18 +37,20 @@ _IDS: Dict[ActorKind, Tuple[str, ...]] = {
     ActorKind.BARRIER: ("static.prop.streetbarrier", "static.prop.trafficwarning"),
     ActorKind.DEBRIS: ("static.prop.dirtdebris01", "static.prop.dirtdebris02"),
 }
+_LOOKS = (crowd.CAR, crowd.VAN, crowd.TRUCK, crowd.EMERGENCY, crowd.BICYCLE, crowd.WALKER, crowd.CONE, crowd.BARRIER, crowd.DEBRIS)
+_ORDINARY: Dict[ActorKind, Look] = {look.kind: look for look in _LOOKS}
 TRAFFIC: Tuple[str, ...] = (*_IDS[ActorKind.CAR], "vehicle.tesla.model3", "vehicle.mini.cooper_s_2021", "vehicle.mercedes.sprinter")
 """What the traffic manager drives: cars and vans of ordinary size."""
 
 
 def ego_blueprint(library: Any) -> Any:
     """The ego's, always the same. Raises SimulatorError where the server has none."""
-    return blueprint_of(library, (EGO,), random.Random(0), "hero")
+    return blueprint_of(library, (EGO,), random.Random(0), HERO)
 
 
 def blueprint_for(library: Any, kind: ActorKind, chance: random.Random) -> Any:
     """A blueprint of that look. Raises SimulatorError where the server has none."""
-    return blueprint_of(library, _IDS[kind], chance, "scenario")
+    return blueprint_of(library, _IDS[kind], chance, SCENARIO)
 
 
 def blueprint_of(library: Any, ids: Tuple[str, ...], chance: random.Random, role: str) -> Any:
@@ -67,8 +73,23 @@ def blueprint_of(library: Any, ids: Tuple[str, ...], chance: random.Random, role
 
 
 def look_of(kind: ActorKind, box: Any) -> Look:
-    """A look of that kind with the size of a carla.BoundingBox."""
+    """A look of that kind with the size of a carla.BoundingBox, or its ordinary size where the box is none."""
+    if not is_sound(box):
+        return _ORDINARY[kind]
     return Look(kind, 2.0 * box.extent.x, 2.0 * box.extent.y, 2.0 * box.extent.z)
+
+
+def lift_of(kind: ActorKind, box: Any) -> float:
+    """How far above the ground an actor's place is, in metres."""
+    if not is_sound(box):
+        return 0.5 * _ORDINARY[kind].height if kind is ActorKind.WALKER else 0.0  # a walker's place is its middle
+    return float(box.extent.z - box.location.z)
+
+
+def is_sound(box: Any) -> bool:
+    """Whether a carla.BoundingBox can be that of an actor."""
+    sizes = (2.0 * box.extent.x, 2.0 * box.extent.y, 2.0 * box.extent.z)
+    return all(_LEAST <= size <= _MOST for size in sizes) and abs(box.location.z) <= _MOST
 
 
 def lamps_of(carla: Any, lights: int) -> Any:

@@ -29,10 +29,8 @@ class Gone:
         self.bounding_box = carla.BoundingBox(carla.Location(), carla.Vector3D())
 
 
-def reconcile(link: Link, roles: Sequence[Role], places: Moment, live: Mapping[str, Any], crew: List[Any]) -> List[Any]:
+def reconcile(link: Link, roles: Sequence[Role], places: Moment, live: Mapping[str, Any]) -> List[Any]:
     """Turn the actors ``live`` (by key) into the cast, everybody about at their ``places``; a Gone for who is not, or cannot be, there.
-
-    Whoever is spawned is added to the ``crew`` at once.
 
     Raises SimulatorError where one of the scenario's own cannot be there, because it could not go on without.
     """
@@ -44,7 +42,7 @@ def reconcile(link: Link, roles: Sequence[Role], places: Moment, live: Mapping[s
     link.tell(moves, "placing actors")
     actors: List[Any] = []
     for row, role in enumerate(roles):
-        actor = kept.get(role.key) or (_spawn(link, role, places.motion[row], crew) if places.alive[row] else None)
+        actor = kept.get(role.key) or (_spawn(link, role, places.motion[row]) if places.alive[row] else None)
         if actor is None and places.alive[row] and not role.autopilot:
             raise SimulatorError(f"{role.type_id} ({role.key}) cannot be spawned where the snapshot has it; something stands there")
         actors.append(actor or Gone(role, link.carla))
@@ -70,7 +68,7 @@ def _fits(actor: Any, role: Role) -> bool:
     return bool(actor.type_id == role.type_id and dict(actor.attributes) == role.attributes)
 
 
-def _spawn(link: Link, role: Role, row: Any, crew: List[Any]) -> Any:
+def _spawn(link: Link, role: Role, row: Any) -> Any:
     """The actor, or None where the server will not have it there. Who is placed by the scenario has no physics."""
     blueprint = link.blueprints.find(role.type_id)
     for name, value in role.attributes.items():
@@ -81,7 +79,6 @@ def _spawn(link: Link, role: Role, row: Any, crew: List[Any]) -> Any:
         place.location.z += lift
         actor = link.world.try_spawn_actor(blueprint, place)
         if actor is not None:
-            crew.append(actor)
             if not role.autopilot:
                 actor.set_simulate_physics(False)
             return actor

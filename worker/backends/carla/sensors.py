@@ -62,9 +62,13 @@ class Sensors:
             for camera in self._cameras.values():
                 camera.stop()
             self._listens = False
+            with self._news:
+                self._pictures.clear()
 
     def warm(self) -> None:
-        """Tick until every camera has sent a picture: the streams of new sensors take a moment. Raises SimulatorError."""
+        """Tick until every camera has sent a picture since it was last off: new streams take a moment. Raises SimulatorError."""
+        if not self._missing(0, 0.0):
+            return
         for _ in range(_WARM):
             frame = self._link.tick()
             if not self._missing(frame, 1.0):
@@ -97,11 +101,15 @@ class Sensors:
             self._bumps = [bump for bump in self._bumps if bump.frame > frame]
 
     def close(self) -> None:
-        """Stop and destroy them."""
-        self.pause()
-        self._collision.stop()
-        destroy = self._link.carla.command.DestroyActor
-        self._link.batch([destroy(sensor) for sensor in (*self._cameras.values(), self._collision)], "removing the sensors")
+        """Stop and destroy those that are still there."""
+        known = self._link.world.get_snapshot()
+        there = [sensor for sensor in (*self._cameras.values(), self._collision) if known.has_actor(sensor.id)]
+        with asking("stopping the sensors"):
+            for sensor in there:
+                if self._listens or sensor is self._collision:
+                    sensor.stop()
+        self._listens = False
+        self._link.remove(there, "removing the sensors")
 
     def _camera(self, camera: Camera, ego: Any) -> Any:
         carla = self._link.carla

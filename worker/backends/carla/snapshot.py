@@ -248,9 +248,10 @@ def _origin(value: Any, ticks: int) -> Tuple[str, int]:
 
 def _told(value: Any) -> Told:
     method, key, values = value
-    if method not in METHODS or any(type(each) not in (bool, int, float) for each in _listed(values)):
+    sort, about_one = METHODS.get(method, (None, False))
+    if [type(each) for each in _listed(values)] != [sort] or not abs(values[0]) < 2**31 or bool(_text(key)) != about_one:
         raise ValueError("something that nobody tells a traffic manager")
-    return method, _text(key), tuple(values)
+    return method, key, tuple(values)
 
 
 def _dt(value: Any) -> float:

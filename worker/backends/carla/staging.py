@@ -8,7 +8,7 @@ is waited for before the part whose number of ticks counts.
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+from typing import Any, Collection, List, Sequence
 
 from b2d_zmq.errors import SimulatorError
 
@@ -18,6 +18,7 @@ from .arrival import restore_all
 from .drafting import Draft, Wanted
 from .episode import Episode, Member
 from .link import Link, Progress, asking
+from .looks import ROLES
 from .sensors import Sensors
 from .traffic import Manners, introduce, lifted, open_to
 
@@ -39,28 +40,35 @@ class Carrier:
 
     def ready(self, wanted: Wanted) -> Sensors:
         """Have the ego near that place, with its sensors sending; it is spawned where there is none. ``ego`` is it then."""
-        link = self._link
-        if self._loads != link.loads or not self.there:
-            self._ego = self._sensors = None  # gone with its map
-            with asking("spawning the ego"):
-                self._ego = link.world.try_spawn_actor(wanted.blueprint, wanted.transform)
-            if self._ego is None:
-                at = wanted.transform.location
-                raise SimulatorError(f"the ego cannot be spawned at {at.x:.1f}, {at.y:.1f}, {at.z:.1f}: something stands there")
-            self._loads = link.loads
-            link.tick()
-            self._sensors = Sensors(link, self._ego, self._rig)
+        with self._link.patience():
+            if self._sensors is None or not self.there:
+                self._sensors = self._begin(wanted)
             self._hold(wanted.transform)
+            self._sensors.resume()  # a replay that failed has left the cameras off
             self._sensors.warm()
-        self._hold(wanted.transform)
-        self._await_ground(wanted.transform)
+            self._await_ground(wanted.transform)
         return self.sensors
+
+    def _begin(self, wanted: Wanted) -> Sensors:
+        """A new ego with new sensors."""
+        link = self._link
+        if self._sensors is not None and self._loads == link.loads:
+            self._sensors.close()  # somebody else has removed their ego
+        self._ego = self._sensors = None
+        sweep(link)
+        with asking("spawning the ego"):
+            self._ego = link.world.try_spawn_actor(wanted.blueprint, wanted.transform)
+        if self._ego is None:
+            at = wanted.transform.location
+            raise SimulatorError(f"the ego cannot be spawned at {at.x:.1f}, {at.y:.1f}, {at.z:.1f}: something stands there")
+        self._loads = link.loads
+        link.tick()
+        return Sensors(link, self._ego, self._rig)
 
     def join(self, wanted: Wanted, transform: Any) -> Sensors:
         """Have the ego for a life that goes on about there: as it is where it is near, else made ready and placed there."""
         link = self._link
-        at_hand = self._loads == link.loads and self.there
-        if not at_hand or self._ego.get_location().distance(transform.location) > _NEAR:
+        if self._sensors is None or not self.there or self._ego.get_location().distance(transform.location) > _NEAR:
             self.ready(wanted._replace(transform=lifted(link.carla, transform)))
             self.place(transform)
         else:  # it may still be held by a beginning that failed
@@ -70,7 +78,7 @@ class Carrier:
     @property
     def there(self) -> bool:
         """Whether the ego is in the world."""
-        return self._ego is not None and bool(self._link.world.get_snapshot().has_actor(self._ego.id))
+        return self._ego is not None and self._loads == self._link.loads and bool(self._link.world.get_snapshot().has_actor(self._ego.id))
 
     @property
     def ego(self) -> Any:
@@ -99,7 +107,7 @@ class Carrier:
 
     def remove(self) -> None:
         """Take the ego and its sensors out of the world."""
-        if self._sensors is not None and self._loads == self._link.loads and self.there:
+        if self._sensors is not None and self.there:
             self._sensors.close()
             self._link.batch([self._link.carla.command.DestroyActor(self._ego)], "removing the ego")
             self._link.tick()  # and once more: a traffic manager that still thinks of it when it ends takes the process with it
@@ -131,9 +139,10 @@ class Carrier:
 
 
 def stage(link: Link, carrier: Carrier, draft: Draft, progress: Progress) -> Episode:
-    """The episode of that draft at tick 0. The map is loaded, and nobody of an earlier episode is left but the ego."""
+    """The episode of that draft at tick 0. The map is loaded; who is left of an earlier episode goes, but for the ego."""
     wanted = draft.wanted[0]
     sensors = carrier.ready(wanted)
+    sweep(link, [carrier.ego.id])
     progress("placing everybody", 0)
     manners = _opened(link, draft)
     carrier.place(wanted.transform)
@@ -157,6 +166,28 @@ def strike(link: Link, episode: Episode) -> None:
     episode.watch.lamps.settle()
     link.tick()
     link.tick()
+
+
+def sweep(link: Link, ours: Collection[int] = ()) -> None:
+    """Take out whoever has a role of ours and is none of these: left by an episode that failed.
+
+    There was a tick since it failed: before that, nobody is told of who was spawned.
+    """
+    left = left_behind(link, ours)
+    if left:
+        link.remove(left, "clearing what was left")
+        link.tick()
+        link.tick()
+
+
+def left_behind(link: Link, ours: Collection[int] = ()) -> List[Any]:
+    """Whoever has a role of ours and is none of these, and before them the sensors on them."""
+    with asking("looking who is left"):
+        there = link.world.get_actors()
+        known = [actor for kind in ("vehicle.*", "walker.*", "static.prop.*") for actor in there.filter(kind) if actor.id not in ours]
+        left = {actor.id: actor for actor in known if actor.attributes.get("role_name") in ROLES}
+        sensors = [sensor for sensor in there.filter("sensor.*") if sensor.parent is not None and sensor.parent.id in left]
+    return [*sensors, *left.values()]
 
 
 def set_weather(link: Link, weather: Weather) -> None:

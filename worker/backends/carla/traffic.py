@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any, Callable, List, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Callable, List, Mapping, NamedTuple, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -24,18 +24,16 @@ _OWN = 1.7  # metres from the route's line: the ego's own lane
 _LIFT = 0.3  # metres above the ground
 
 Told = Tuple[str, str, Tuple[Any, ...]]  # method, key of an actor or "", its other arguments
-METHODS = frozenset(
-    (
-        "set_synchronous_mode",
-        "set_hybrid_physics_mode",
-        "set_random_device_seed",
-        "set_global_distance_to_leading_vehicle",
-        "vehicle_percentage_speed_difference",
-        "auto_lane_change",
-        "update_vehicle_lights",
-    )
-)
-"""All that it is ever told, so that a snapshot can have it told nothing else."""
+METHODS: Mapping[str, Tuple[type, bool]] = {
+    "set_synchronous_mode": (bool, False),
+    "set_hybrid_physics_mode": (bool, False),
+    "set_random_device_seed": (int, False),
+    "set_global_distance_to_leading_vehicle": (float, False),
+    "vehicle_percentage_speed_difference": (float, True),
+    "auto_lane_change": (bool, True),
+    "update_vehicle_lights": (bool, True),
+}
+"""All that it is ever told, so that a snapshot can have it told nothing else: method -> type of its one value, whether about an actor."""
 
 
 class Spot(NamedTuple):

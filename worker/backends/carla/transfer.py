@@ -6,11 +6,11 @@ the cast; the lights; the traffic manager is told again what it had been told; t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Sequence
 
 import numpy as np
 
-from b2d_zmq.errors import B2DError, SnapshotMismatch
+from b2d_zmq.errors import SnapshotMismatch
 
 from . import orders
 from .arrival import restore_all
@@ -24,6 +24,7 @@ from .moment import Moment
 from .reconcile import reconcile
 from .signals import Governed
 from .snapshot import State
+from .staging import sweep
 from .traffic import Manners
 
 if TYPE_CHECKING:
@@ -33,36 +34,28 @@ if TYPE_CHECKING:
 def transfer(backend: CarlaBackend, state: State, account: Account) -> Episode:
     """The snapshot's episode on the present server, with as many of the present episode's actors as fit."""
     governed, before = backend.arrive(state.settings, keep=True)
-    crew = [member.actor for member in before[1:]]
-    try:
-        episode = _staged(backend, state, governed, before, crew)
-    except B2DError:
-        backend.link.remove(crew, "clearing the stage")
-        raise
+    episode = _staged(backend, state, governed, before)
     backend.enter(episode)
     backend.progress("leading in", state.tick)
-    try:
-        _lead(episode, state, account)
-    except B2DError:
-        backend.release()  # half a state is none
-        raise
+    _lead(episode, state, account)
     return episode
 
 
-def _staged(backend: CarlaBackend, state: State, governed: Governed, before: Sequence[Member], crew: List[Any]) -> Episode:
-    """Everybody about where the lead-in begins; who is spawned joins the crew."""
+def _staged(backend: CarlaBackend, state: State, governed: Governed, before: Sequence[Member]) -> Episode:
+    """Everybody about where the lead-in begins."""
     link, first = backend.link, state.lead_in[0]
     plan = draft(link, state.settings, governed)
     sensors = backend.carrier.join(plan.wanted[0], orders.transform(link.carla, first.motion[0]))
     sensors.pause()
     _let_go(link, before)
+    sweep(link, {backend.carrier.ego.id, *(member.actor.id for member in before)})
     manners = Manners(link.tm)
     with asking("resetting traffic and lights"):
         manners.again([told for told in state.told if not told[1]], lambda key: None)
         restore_all(link.world, link.light_times)  # those of the present episode, which may have been elsewhere
     _set_weather(link, state.weather)
     live = {**{member.key: member.actor for member in before}, "ego": backend.carrier.ego}
-    cast = reconcile(link, state.roles, _first_places(state), live, crew)
+    cast = reconcile(link, state.roles, _first_places(state), live)
     members = [Member(role.key, actor, role.autopilot) for role, actor in zip(state.roles, cast)]
     episode = Episode(link, plan, sensors, manners, members)
     if episode.watch.lamps.ids != state.lamp_ids:
