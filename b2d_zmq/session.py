@@ -126,6 +126,7 @@ class Session:
         self._seen: Any = None  # the last observation
         self._thrift = Thrift()
         self._losses: List[B2DError] = []  # of the job that is awaited
+        self._bare = False  # a beginning lost the worker and was refused by the next, which has nothing of the episode that goes on
         self._resumed: Resumed | None = None  # to be told with the next outcome
         self._jobs: Dict[int, _Job] = {}
         self._awaited: Pending | None = None  # what was sent and brought no certain end yet
@@ -222,7 +223,7 @@ class Session:
         return pending
 
     def _begin(self, begin: Begin) -> None:
-        self.begin = begin
+        self.begin, self._bare = begin, False
         self.log.clear()
         self.digests.clear()
         self._thrift.begun()
@@ -238,10 +239,14 @@ class Session:
             except LOSSES as error:
                 pending = self._elsewhere(job, error)
                 continue
-            except (RequestError, SnapshotError, NoEpisode):
+            except (RequestError, SnapshotError, NoEpisode) as error:
+                if self._bare and isinstance(error, NoEpisode):
+                    pending = self._elsewhere(job, LeaseVoid(f"worker {self.lease.worker} came after a loss and never had the episode"))
+                    continue
                 self._awaited = self._before  # these leave the episode as it was, uncertain or not
                 if job.entry is not None:
                     self.log.pop()
+                self._bare, self._losses = self._bare or (job.begin is not None and bool(self._losses)), []
                 raise
             self._awaited = None
             self._jobs, self._losses = {}, []
@@ -318,7 +323,9 @@ class Session:
                 seen, driven = done.observations[-1], driven + len(done.digests)
         at = resume.first_difference(self.digests, digests)
         gaps = resume.drift(self._seen, seen)
-        self.digests = digests
+        self.digests, self._bare = digests, False
+        if self._resumed is not None and self._resumed.diverged_at >= 0:  # not told yet: what the trainer has seen is still another episode
+            at, gaps = self._resumed.diverged_at, self._resumed.drift
         return len(digests) - 1, at, gaps
 
     def _beginning(self, begin: Begin) -> _Job:
