@@ -44,6 +44,13 @@ class Child:
             return True
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
+    def stopped(self) -> bool:
+        """Whether a signal has made the child stand still (STOP); a debugger's stop does not count."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # it is over
+            return False
+
     def terminate(self) -> None:
         """Ask the child to leave (TERM to the child alone: what it started is its own to stop)."""
         self.send(signal.SIGTERM)

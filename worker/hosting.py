@@ -16,6 +16,8 @@ from .output import Relay
 from .plan import Plan
 from .progress import Page, Progress
 
+STOPPED_MOST = 2.0  # s that a host may stand still by a signal: no clock of ours watches it between jobs, and nobody would be told
+
 log = logging.getLogger("worker.keeper")
 
 
@@ -46,7 +48,7 @@ class Hosting:
             self._let_go()
             raise
         self.relay.started()
-        self._opened = False
+        self._opened, self._stopped = False, math.inf  # since when it was seen to stand still
         log.info("host %s started, pid %d", self.name, self.child.pid)
 
     def progress(self) -> Progress:
@@ -73,15 +75,19 @@ class Hosting:
         return self._page.read().deadline or math.inf
 
     def overdue(self, now: float) -> str:
-        """In words, that its job takes longer than it may; else the empty string."""
+        """In words, that its job takes longer than it may, or that it was made to stand still, job or not; else the empty string."""
+        self._stopped = min(self._stopped, now) if self.child.stopped() else math.inf
+        if now - self._stopped >= STOPPED_MOST:
+            return f"host {self.name} was ended: a signal had made it stand still for {now - self._stopped:.1f} s {self.during}"
         progress = self._page.read()
         if not progress.deadline or now < progress.deadline:
             return ""
         what = Kind(progress.kind).name if progress.kind else "opening the backend"
+        where = f" of {progress.place}" if progress.place else ""
         allowed, took = progress.deadline - progress.started, now - progress.started
         return (
             f"host {self.name} was ended: {what} may take {allowed:.1f} s and had taken {took:.1f} s "
-            f"(last seen: {progress.doing}, tick {progress.tick}); give the request a larger budget if it needs it"
+            f"(last seen: {progress.doing}, tick {progress.tick}{where}); give the request a larger budget if it needs it"
         )
 
     def told(self, now: float) -> Dict[str, Any]:

@@ -1,0 +1,32 @@
+"""Whoever dies or hangs is found out, whatever it was at, and nobody else; how soon is measured by `make detection`."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+from bench import ended, until
+
+from b2d_zmq.protocol import Kind
+
+RESET = {"seed": 10, "options": {}}
+
+
+def test_a_host_that_stands_still_between_two_jobs_is_ended(bench):
+    worker = bench().grant()
+    host = worker.do(Kind.RESET, RESET, 1)[1]["info"]["pid"]
+    os.kill(host, signal.SIGSTOP)
+    lost = worker.expect(Kind.LOST)[2]
+    assert "a signal had made it stand still" in lost["reason"]
+    assert ended(host) and worker.attached()["lease"] == ""
+
+
+def test_a_host_that_stands_still_for_a_moment_goes_on(bench):
+    worker = bench().grant()
+    host = worker.do(Kind.RESET, RESET, 1)[1]["info"]["pid"]
+    os.kill(host, signal.SIGSTOP)
+    until(lambda: psutil.Process(host).status() == psutil.STATUS_STOPPED)
+    worker.expect(Kind.HEARTBEAT)
+    os.kill(host, signal.SIGCONT)
+    assert worker.do(Kind.RESET, RESET, 2)[1]["info"]["pid"] == host
