@@ -16,7 +16,7 @@ import zmq
 
 from b2d_zmq import protocol
 from b2d_zmq.durations import Seconds
-from b2d_zmq.errors import RequestError
+from b2d_zmq.errors import FarmError, RequestError
 from b2d_zmq.keys import usual_folder
 from b2d_zmq.version import VERSION
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .guard import Guard
 
 CONFIGURATION = 78  # EX_CONFIG: starting again would not help
+SOFTWARE = 70  # EX_SOFTWARE: starting again helps
 MOST_PORT = 65535  # ZeroMQ takes a larger number modulo 65536
 
 log = logging.getLogger("b2d.broker")
@@ -42,6 +43,7 @@ Examples:
   b2d-broker --bind tcp://0.0.0.0:5570 --curve-dir ~/b2d-keys
 
 Exit code 0: TERM, Ctrl-C, or the parent process went away. Exit code 78: the configuration is wrong, and starting again would not help.
+Exit code 70: something in it broke; starting it again helps.
 """
 
 
@@ -88,6 +90,9 @@ def main(
         log.info("broker %s listens on %s %s", boot, server.endpoint, known)
         why = server.run(lambda: click.echo(f"listening on {server.endpoint}"), lifeline)  # the first line of output, flushed
         log.info("broker %s leaves: %s", boot, why)
+    except FarmError as error:
+        log.error("broker %s leaves: %s", boot, error)
+        raise SystemExit(SOFTWARE) from None
     finally:
         server.close()
 

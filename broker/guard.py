@@ -15,7 +15,7 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
-from b2d_zmq.errors import RequestError
+from b2d_zmq.errors import FarmError, RequestError
 from b2d_zmq.keys import Keys, allowed, fingerprint, load_broker, secure
 from b2d_zmq.roles import Holder, Role
 
@@ -84,7 +84,9 @@ class Guard:
             self.holders = before
 
     def look(self) -> Mapping[str, Holder] | None:
-        """The keys that are let in from now on, if that has changed."""
+        """The keys that are let in from now on, if that has changed. Raises FarmError where nobody would be let in any more."""
+        if self._authenticator is not None and not self._authenticator.is_alive():
+            raise FarmError("its authenticator has died, so nobody could get in any more; start it again: leases survive that")
         seen = fingerprint(self.folder)
         if seen in (self._seen, errno.EMFILE, errno.ENFILE):
             return None
@@ -106,9 +108,13 @@ class Guard:
 
     def close(self) -> None:
         """Stop the authenticator; before its context ends."""
-        if self._authenticator is not None:
-            self._authenticator.stop()
-            self._authenticator = None
+        authenticator, self._authenticator = self._authenticator, None
+        if authenticator is None:
+            return
+        if authenticator.pipe and not authenticator.is_alive():  # it would wait for ever for a dead thread to take its word
+            authenticator.pipe.close(0)
+            authenticator.pipe = None  # type: ignore[assignment]
+        authenticator.stop()
 
 
 def _difference(before: Mapping[str, Holder], after: Mapping[str, Holder]) -> str:

@@ -246,6 +246,18 @@ def test_a_broker_that_would_keep_nobody_out_or_let_nobody_in_does_not_serve(lea
     assert ended.returncode == 78 and told in ended.stderr and not ended.stdout and "Traceback" not in ended.stderr
 
 
+DIES = "Guard.test = lambda *_: None; Guard.callback = None"  # the first who knocks ends the authenticator
+
+
+def test_a_broker_whose_authenticator_dies_leaves_to_be_started_again(start, keys):
+    code = FAULTY.format(fault=DIES)
+    process = start("broker", sys.executable, "-c", code, "--bind", "tcp://127.0.0.1:*", "--curve-dir", keys)
+    endpoint = process.stdout.readline().decode().split()[-1]
+    with Client(endpoint, curve_dir=keys, timeout=0.5) as client, pytest.raises(NoBroker):
+        client.status()
+    assert process.wait(SECONDS) == 70 and "authenticator has died" in process.log()
+
+
 def test_with_keys_a_broker_listens_for_other_machines(start, keys):
     process, endpoint = broker(start, keys, bind="tcp://0.0.0.0:*")
     with Client(endpoint.replace("0.0.0.0", "127.0.0.1"), curve_dir=keys) as client:
