@@ -95,7 +95,7 @@ class Workers:
         worker.revoking = None
         worker.nudge_after = 1.0
         self._table.changed = True
-        log.info("worker %s free again", worker.id)
+        log.info("worker %s %s", worker.id, "has let go, and drains" if worker.draining else "free again")
 
     def handover(self, sender: bytes, message: Message, now: float) -> None:
         """HANDOVER: a host was told to leave; the state of the episode goes to whoever asked last, and the lease is over."""
