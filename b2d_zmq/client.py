@@ -184,10 +184,13 @@ class Client:
         body = answers.mapping(self.ask(Kind.DESCRIBE, {"profile": profile, "wait": wait}, budget=wait + self.timeout), "DESCRIBE")
         return answers.mapping(body.get("description"), "DESCRIBE")
 
-    def acquire(self, n: int = 1, wait: float = 0.0, profile: str = "") -> List[Lease]:
-        """Leases on ``n`` workers of one profile, all or none, waiting up to ``wait`` seconds. Raises NoFreeWorker."""
+    def acquire(self, n: int = 1, wait: float = 0.0, profile: str = "", *, instead: bool = False) -> List[Lease]:
+        """Leases on ``n`` workers of one profile, all or none, waiting up to ``wait`` seconds. Raises NoFreeWorker.
+
+        ``instead`` of one that was lost: such a request goes before those that wait for more workers.
+        """
         n, wait = arguments.whole("n", n), arguments.seconds("wait", wait)
-        asked = {"n": n, "wait": wait, "client": self.token, "label": self.label, "profile": profile}
+        asked = {"n": n, "wait": wait, "client": self.token, "label": self.label, "profile": profile, "instead": instead}
         body = answers.mapping(self.ask(Kind.ACQUIRE, asked, budget=wait + self.timeout), "ACQUIRE")
         try:
             leases = [Lease(str(x["lease"]), int(x["epoch"]), str(x["worker"]), float(x["ttl"])) for x in body["leases"]]

@@ -30,7 +30,7 @@ class Source:
         """A lease, and the client that holds it. Raises NoFreeWorker."""
         if self.spares:
             return self.spares.pop(0)
-        (lease,) = client.acquire(1, wait=self.wait, profile=self.profile)
+        (lease,) = client.acquire(1, wait=self.wait, profile=self.profile, instead=True)
         return client, lease
 
 

@@ -1,7 +1,8 @@
 """The side of the broker that clients see: acquiring, releasing, keeping alive, asking.
 
 Acquisition is all or none and first come first served: whoever waits keeps later ones away from the workers that would suit it, so a
-large group is not starved by small ones. A request that is sent again is answered again, never granted twice.
+large group is not starved by small ones. Who lost a worker goes first: it may hold others, which come free only when it can go
+on. A request that is sent again is answered again, never granted twice.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Waiting:
     since: float
     until: float
     key: str = ""  # under which it came
+    instead: bool = False  # of a worker that was lost: it goes before those that wait for more
 
 
 class Clients:
@@ -66,6 +68,7 @@ class Clients:
             now,
             now + body.number("wait", 0.0, 1e9, 0.0),
             message.key,
+            body.fields.get("instead") is True,
         )
         self._enqueue(key, wanted, now)
 
@@ -103,7 +106,7 @@ class Clients:
         """Answer, in order, everybody who waits and for whom there are enough workers."""
         reserved: Set[str] = set()  # profiles that somebody further ahead waits for
         all_reserved = False
-        for key, wanted in list(self.waiting.items()):
+        for key, wanted in sorted(self.waiting.items(), key=lambda item: not item[1].instead):
             if wanted.n == 0:
                 self._described(key, wanted)
                 continue

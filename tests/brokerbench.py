@@ -35,8 +35,8 @@ class Bench:
         self.say(name + b"/h1", Kind.ATTACH, {**body, **attach})
         self.told.clear()
 
-    def acquire(self, sender=b"c", request=1, n=1, wait=0.0, profile=""):
-        body = {"n": n, "wait": wait, "client": "t" + sender.decode(), "label": "who " + sender.decode(), "profile": profile}
+    def acquire(self, sender=b"c", request=1, n=1, wait=0.0, profile="", **more):
+        body = {"n": n, "wait": wait, "client": "t" + sender.decode(), "label": "who " + sender.decode(), "profile": profile, **more}
         self.say(sender, Kind.ACQUIRE, body, request=request)
         return self.answer(sender)
 

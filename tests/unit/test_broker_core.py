@@ -113,6 +113,18 @@ def test_groups_are_all_or_none_and_first_come_first_served(bench):
     assert bench.answer(b"late")[0] is None
 
 
+def test_who_lost_a_worker_goes_before_those_who_want_more(bench):
+    for name in (b"w1", b"w2"):
+        bench.worker(name)
+    bench.acquire(b"a", n=2)
+    assert bench.acquire(b"big", n=2, wait=50.0)[0] is None
+    bench.say(b"w1", Kind.LOST, {"worker": "w1", "host": "w1/h1", "reason": "killed", "code": 13, "log": ""})
+    assert bench.acquire(b"a", request=2, wait=50.0, instead=True)[0] is None
+    bench.worker(b"w3")
+    assert {lease["label"] for lease in bench.status()["leases"] if lease["worker"] == "w3"} == {"who a"}
+    assert [one["label"] for one in bench.status()["waiting"]] == ["who big"]
+
+
 def test_one_that_waits_for_a_profile_does_not_hold_up_the_others(bench):
     bench.worker(b"w", profile="small")
     assert bench.acquire(b"a", wait=50.0, profile="large")[0] is None
