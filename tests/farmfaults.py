@@ -1,7 +1,8 @@
 """What goes wrong in a simulated farm (farmsim.py), how often, and how often it really did.
 
 Messages get lost, arrive twice (the second time perhaps much later) or are overtaken; peers stand still; hosts, keepers and clients die;
-connections break; simulators hang or fail; the broker stands still, or dies and comes back empty. Only what hits something is counted.
+connections break; simulators hang or fail; workers are told to leave; the broker stands still, or dies and comes back empty. Only what
+hits something is counted.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Faults:
     hang: float = 0.0  # of a simulator
     fail: float = 0.0  # of a simulator: it raises something that nobody foresaw
     still: float = 0.0  # the broker stands still
+    drain: float = 0.0  # a worker is told to leave
     salted: float = 0.0  # per worker: its simulator does not repeat what others did
 
     @property
@@ -50,7 +52,7 @@ class Trouble:
         faults = self.faults
         choices = ((faults.kill, self.kill), (faults.stall, self.stall), (faults.restart, self.restart_broker))
         choices += ((faults.cut, self.cut_trainer), (faults.hang, self.hang), (faults.fail, self.fail))
-        self._choices = [*choices, (faults.still, self.hold_broker)]
+        self._choices = [*choices, (faults.still, self.hold_broker), (faults.drain, self.drain)]
         self._any = sum(chance for chance, _ in self._choices)
 
     def end(self):
@@ -122,6 +124,10 @@ class Trouble:
         if hosts:
             self.world.rng.choice(hosts).fails = True
             self.done["fail"] += 1
+
+    def drain(self):
+        self.world.rng.choice(list(self.world.keepers.values())).drain()
+        self.done["drain"] += 1
 
     def hold_broker(self):
         """The broker stands still: nothing is read, nothing is told, and everybody seems silent when it goes on."""

@@ -25,6 +25,7 @@ class Host:
         self.ledger = Ledger(self.identity.decode())
         self.chain = farmtoy.Chain(keeper.salt)
         self.hangs, self.fails, self.overdue_at = False, False, None  # when the job that never ends is over its budget
+        self.leaving = self.left = False  # it handed its episode over; and has heard that the broker has it
         self.attach()
 
     @property
@@ -60,10 +61,19 @@ class Host:
             if self.ledger.revoke(header):
                 self.chain.place = None
             self.world.post(self.identity, Kind.RELEASED, None, lease=header.lease, epoch=header.epoch)
+            self.left = self.leaving
         elif header.kind in TO_HOST and self.hangs:
             self.overdue_at = self.world.now + header.budget
         elif header.kind in TO_HOST:
             self.job(message)
+
+    def hand_over(self):
+        """Its worker was told to leave: the episode goes to its client."""
+        ledger = self.ledger
+        header = Header(Kind.HANDOVER, 0, ledger.lease, ledger.epoch, ledger.seq)
+        self.leaving, self.left = True, not ledger.lease
+        if ledger.revoke(header):
+            self.world.send(self.identity, Message(header, encode(self.chain.run(Kind.SNAPSHOT, {})) if self.chain.place else ()))
 
     def job(self, message):
         header = message.header
@@ -74,15 +84,21 @@ class Host:
         if answer is None:
             self.world.monitor.ran(self.identity, header)
             answer = self.done(message)
+            if answer is None:
+                self.world.monitor.deadly[self.ledger.label.split("/")[0]] += 1
+                self.keeper.lose_host()
+                return
             self.ledger.done(answer)
         self.world.send(self.identity, Message(header._replace(kind=answer.kind, budget=0.0), answer.body))
 
     def done(self, message):
-        """The answer to a job; a model client's job has no body and does nothing."""
+        """The answer to a job; a model client's job has no body and does nothing, and one that is deadly has no answer."""
         body = decode(message.body)
         if self.fails:
             self.fails, self.chain.place = False, None
             return _error(RuntimeError("the simulator failed"))
+        if "deadly" in body.get("options", ()):
+            return None
         try:
             empty = message.header.kind is Kind.STEP and not body
             return Answer(Kind.REPLY, encode({} if empty else self.chain.run(message.header.kind, body)))
@@ -100,6 +116,7 @@ class Keeper:
     def __init__(self, world, name, profile, salt=b""):
         self.world, self.identity, self.profile, self.salt = world, name.encode(), profile, salt
         self.hosts, self.host, self.beat_at = 0, None, world.now
+        self.leaves_by = None  # it was told to leave
         self.launch()
         self.say(Kind.READY, heartbeat=1.0, name=name, pid=1, version="0")
 
@@ -109,7 +126,8 @@ class Keeper:
 
     def say(self, kind, **more):
         host = self.host.identity.decode() if self.host else ""
-        self.world.post(self.identity, kind, {"worker": self.identity.decode(), "host": host, **more})
+        told = {"worker": self.identity.decode(), "host": host, "draining": self.leaves_by is not None}
+        self.world.post(self.identity, kind, {**told, **more})
 
     def take(self, message):
         if message.header.kind is Kind.WHO:
@@ -121,11 +139,28 @@ class Keeper:
             self.say(Kind.HEARTBEAT, progress={"tick": 1})
         if self.host.overdue_at is not None and now >= self.host.overdue_at:
             self.lose_host(ErrorCode.BUDGET_EXCEEDED)
+        if self.leaves_by is not None and (self.host.left or now >= self.leaves_by):
+            self.make_room()
+
+    def drain(self):
+        """It is told to leave."""
+        if self.leaves_by is None and self.host.overdue_at is None:
+            self.leaves_by = self.world.now + 3.0
+            self.say(Kind.HEARTBEAT, progress={"tick": 1})
+            self.host.hand_over()
 
     def lose_host(self, code=ErrorCode.WORKER_LOST):
+        if self.leaves_by is not None:
+            self.make_room()
+            return
         self.world.leave(self.host)
         self.say(Kind.LOST, reason="killed", code=int(code), log="")
         self.launch()
+
+    def make_room(self):
+        """Leave, and let another worker come."""
+        self.die(goodbye=True)
+        self.world.add_keeper(self.profile)
 
     def die(self, goodbye):
         self.world.leave(self.host)

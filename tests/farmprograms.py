@@ -14,6 +14,7 @@ from farmwatch import require
 
 from b2d_zmq import CarlaEnv, CarlaVectorEnv
 from b2d_zmq.errors import B2DError, NoFreeWorker, Poisoned, RequestError, SnapshotError, WorkerLost
+from b2d_zmq.resume import KILLS
 
 BUDGETS = {"reset": 6.0, "restore": 6.0, "snapshot": 4.0, "step": 3.0, "rollout": 3.0, "rollout_step": 0.5}
 REFUSALS = False  # until sessions stand a reset that is refused by the worker after the one that was lost
@@ -32,12 +33,14 @@ class Track:
         self.name, self.world = trainer.name, trainer.world
         self.place, self.steps, self.total = None, 0, 0.0
         self.owed = False  # it is another episode than it was, and has not said so yet
+        self.worker, self.moved = None, False  # where it was seen last; it is elsewhere now and has not said so yet
 
     def salt(self, worker):
         return self.world.salts[worker.split("/")[0]]
 
     def begin(self, place, steps, total):
         self.place, self.steps, self.total = place, steps, total
+        self.owed, self.worker, self.moved = False, None, False
 
     def go(self, action):
         self.place = farmtoy.step(self.place, action)
@@ -59,6 +62,8 @@ class Track:
                 require(any(self.world.salts.values()), f"{self.name} diverged, although all simulators repeat themselves: {told}")
                 self.owed = False
                 self.place = self.place._replace(link=bytes.fromhex(info["digest"]))
+        require(told or not self.moved, f"{self.name} went to {self.worker} and was not told")
+        self.moved = not told and self.worker not in (None, info["worker"])  # after the answer, for a snapshot: the next answer says so
         require(not self.owed, f"{self.name} is another episode and does not say so")
 
     def compare(self, info, link):
@@ -67,6 +72,7 @@ class Track:
         told = (info["digest"], info["tick"], info["episode_steps"], info["episode_reward"], link.tobytes())
         wanted = (place.digest, place.tick, self.steps, self.total, place.link)
         require(told == wanted, f"{self.name} was told {told}, should have been {wanted}")
+        self.worker = info["worker"]
         self.world.monitor.seen += 1
 
     def match(self, snapshot):
@@ -96,7 +102,6 @@ class Driver:
         rng, limit = self.rng, self.rng.randint(3, 30)
         seed = rng.randrange(2**31)
         seen, info = self.env.reset(seed=seed, options={"max_steps": limit})
-        self.track.owed = False
         self.track.begin(farmtoy.begin(seed, limit, self.track.salt(info["worker"])), 0, 0.0)
         self.kept.clear()
         self.compare(seen, info)
@@ -114,10 +119,24 @@ class Driver:
                 self.refused()
             else:
                 self.trainer.think(rng.choice((0.1, 2.0, 9.0)))
+        self.trainer.holds(1)
+        if rng.random() < 0.05:
+            self.deadly()
 
     def close(self):
         self.env.close()
         self.client.close()
+
+    def deadly(self):
+        """A job that no host outlives is given up before it ends them all."""
+        before = self.monitor.deadly[self.trainer.name]
+        try:
+            self.env.reset(options={"deadly": 1})
+        except Poisoned:
+            died = self.monitor.deadly[self.trainer.name] - before
+            require(died <= KILLS, f"a deadly job of {self.trainer.name} ended {died} hosts")
+            return
+        require(False, "a job that no host outlives was answered")
 
     def step(self):
         chosen = action(self.rng)
@@ -142,7 +161,6 @@ class Driver:
         """After a beginning: nothing was lived again but the beginning, so nothing can be another."""
         if "resumed" in info:
             self.monitor.resumed[info["resumed"]["verdict"]] += 1
-        self.track.owed = False
         self.track.compare(info, seen["link"])
 
     def refused(self):
@@ -172,6 +190,7 @@ class Driver:
             raise GroupLost(str(error)) from error
         if self.env.last_observation is None:
             raise GroupLost("no worker was left to go on with the episode after its group")
+        self.track.worker, self.track.moved = None, False  # any of the group's
 
     def branch(self, group, places):
         track = self.track
@@ -236,6 +255,7 @@ class Team:
                 self.env.save_snapshots()
             else:
                 self.trainer.think(rng.choice((0.1, 2.0, 9.0)))
+        self.trainer.holds(2)
 
     def close(self):
         self.env.close()

@@ -93,6 +93,10 @@ class Trainer:
             self.keepalive_at = now + TTL / 5
             self.world.post(self.identity + b"/k", Kind.KEEPALIVE, {"client": kept.token, "leases": list(kept.held)})
 
+    def holds(self, n):
+        """It must keep so many leases alive, not one more: what it does not use is somebody else's."""
+        require(len(self.keepalive.held) == n, f"{self.name} keeps {self.keepalive.held} alive and needs {n}")
+
     def disconnect(self, back_at):
         """The connection breaks. What was sent may still arrive; the next one has another identity, as a DEALER without a name has."""
         world = self.world
@@ -249,11 +253,11 @@ class WatchedClient(clients.Client):
         super().__init__("tcp://simulated:1", label=trainer.name, **more)
         self.margin = 2.0
 
-    def acquire(self, n=1, wait=0.0, profile="", **more):
+    def acquire(self, n=1, wait=0.0, profile=""):
         monitor, name = self._trainer.world.monitor, self._trainer.name
         self.label = f"{name}/{len(monitor.wanted)}"
         monitor.wanted[self.label] = n
-        leases = super().acquire(n, wait, profile, **more)
+        leases = super().acquire(n, wait, profile)
         require(all(monitor.told.get(lease.name) == name for lease in leases), f"{name} was told of leases that were not granted to it")
         return leases
 

@@ -37,6 +37,7 @@ class Monitor:
         self.served = Counter()  # labels of ACQUIREs, how often granted: what a client asks again is granted again, and the first lapses
         self.steps = 0
         self.episodes = self.seen = self.branches_lost = 0  # whole episodes, states that were right, by trainers
+        self.deadly = Counter()  # hosts that died of a job, by trainer
         self.resumed, self.given_up = Counter(), Counter()  # verdicts of resumes; errors by which trainers lost an episode
 
     def took(self, sender, message):
