@@ -77,7 +77,7 @@ class Bench:
     def grant(self, lease="L1", epoch=1):
         """Attach and grant a lease."""
         self.attached()
-        self.send(self.host, Kind.GRANT, {"client": "c", "label": "a test"}, lease=lease, epoch=epoch)
+        self.send(self.host, Kind.GRANT, {"client": "c", "label": "a test", "key": "k"}, lease=lease, epoch=epoch)
         return self
 
     def send(self, identity, kind, tree=None, **fields):

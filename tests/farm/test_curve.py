@@ -17,7 +17,7 @@ import zmq
 from bench import until
 from click.testing import CliRunner
 
-from b2d_zmq import CarlaEnv, CarlaVectorEnv, Client, cli
+from b2d_zmq import CarlaEnv, CarlaVectorEnv, Client, GRPOCarlaEnv, cli
 from b2d_zmq.codec import decode, encode
 from b2d_zmq.errors import ErrorCode, Forbidden, LeaseVoid, NoBroker, RequestError, TurnedAway
 from b2d_zmq.keys import Keys, client_keys, create, load_broker, secure, worker_keys
@@ -93,6 +93,7 @@ def test_a_farm_with_keys_drives_and_strangers_are_told_apart(farm, keys, strang
             group.step([GO, GO])
     with contextlib.closing(CarlaVectorEnv(running.endpoint, 2, curve_dir=keys)) as envs:
         envs.reset(seed=1)
+    GRPOCarlaEnv(2, [running.endpoint], curve_dir=keys).close()
     told = b2d("status", "--json", "--endpoint", running.endpoint, B2D_CURVE_DIR=str(keys))
     assert len(json.loads(told.output)["workers"]) == 2, told.output
     secrets = [path.read_text().split('secret-key = "')[1].split('"')[0] for path in keys.glob("*.key_secret")]

@@ -33,7 +33,7 @@ def test_who_tells_what_is_held(bench):
     worker.send(worker.host, Kind.WHO)
     worker.send(worker.keeper, Kind.WHO)
     told = worker.attached()
-    assert (told["lease"], told["epoch"], told["seq"], told["client"], told["label"]) == ("L7", 4, 1, "c", "a test")
+    assert (told["lease"], told["epoch"], told["seq"], told["client"], told["label"], told["key"]) == ("L7", 4, 1, "c", "a test", "k")
     assert worker.expect(Kind.READY)[2]["host"].encode() == worker.host
 
 
