@@ -3,7 +3,8 @@
 Run: python benchmarks/curve.py [--seconds 4] [--json FILE]
 Two farms of one worker each run side by side on loopback, one with keys and one without. Their steps are timed in turn, a block of one
 and a block of the other, so that whatever else the machine does meets both. An observation goes through two sockets, worker to broker
-and broker to client, and is encrypted and decrypted on each. The simulator does nothing.
+and broker to client, and is encrypted and decrypted on each. The simulator does nothing. "CPU" is what all processes of a side spend on a
+step together, which holds on a busy machine too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 from gymnasium import spaces
 
 from b2d_zmq import Client, LocalFarm
@@ -62,14 +64,16 @@ class Sized(Backend):
 
 
 class Side:
-    """A client on one of the farms, with its lease and the times of its steps in milliseconds."""
+    """A client on one of the farms, with its lease, the times of its steps in milliseconds, and its own CPU seconds in them."""
 
     def __init__(self, farm, folder):
         began = time.perf_counter()
         self.client = Client(farm.endpoint, curve_dir=folder)
         self.client.status()
         self.first = 1000.0 * (time.perf_counter() - began)
-        (self.lease,), self.seq, self.times = self.client.acquire(1, wait=10.0), 0, []
+        (self.lease,), self.seq, self.times, self.own = self.client.acquire(1, wait=10.0), 0, [], 0.0
+        (keeper,) = farm.pids.values()
+        self.processes = [psutil.Process(farm.broker_pid), *psutil.Process(keeper).children(recursive=True)]
 
     def do(self, kind, tree):
         self.seq += 1
@@ -77,28 +81,36 @@ class Side:
 
     def begin(self, size):
         self.do(Kind.RESET, {"seed": 1, "options": {"bytes": size}})
-        self.times = []
+        self.block()
+        self.times, self.own, self.before = [], 0.0, self.others()
+
+    def others(self):
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes)
+
+    def cpu(self):
+        """Milliseconds of CPU a step."""
+        return 1000.0 * (self.own + self.others() - self.before) / len(self.times)
 
     def block(self):
+        cpu = time.process_time()
         for _ in range(BLOCK):
             began = time.perf_counter()
             self.do(Kind.STEP, {"action": ACTION, "ticks": 1})
             self.times.append(1000.0 * (time.perf_counter() - began))
+        self.own += time.process_time() - cpu
 
 
 def measure(plain, keyed, size, seconds):
     """Milliseconds: quantiles of both, for observations of this size."""
     for side in (plain, keyed):
         side.begin(size)
-        side.block()
-        side.times.clear()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         plain.block()
         keyed.block()
     names = (("plain", plain), ("keys", keyed))
     told = {f"{name} p{q}": float(np.percentile(side.times, q)) for name, side in names for q in QUANTILES}
-    return {**told, "steps": len(plain.times) + len(keyed.times)}
+    return {**told, **{f"{name} cpu": side.cpu() for name, side in names}, "steps": len(plain.times) + len(keyed.times)}
 
 
 def main():
@@ -118,11 +130,11 @@ def main():
             firsts = {"plain": plain.first, "keys": keyed.first}
             plain.client.close()
             keyed.client.close()
-    print(f"{'ms a step':10} {'plain: p10':>11} {'p50':>7} {'p99':>7} {'keys: p10':>11} {'p50':>7} {'p99':>7} {'more: p10':>11} {'p50':>7}")
+    columns = [f"{side} {what}" for side in ("plain", "keys") for what in (*(f"p{q}" for q in QUANTILES), "cpu")]
+    print(f"{'ms a step':10}", *(f"{column:>10}" for column in columns), "   more: p10        cpu")
     for name, told in figures.items():
-        numbers = [told[f"{side} p{q}"] for side in ("plain", "keys") for q in QUANTILES]
-        wide = (11, 7, 7, 11, 7, 7, 11, 7)
-        print(f"{name:10}", *(f"{x:{w}.2f}" for x, w in zip([*numbers, numbers[3] - numbers[0], numbers[4] - numbers[1]], wide)))
+        more = [told["keys p10"] - told["plain p10"], told["keys cpu"] - told["plain cpu"]]
+        print(f"{name:10}", *(f"{told[column]:10.2f}" for column in columns), "  ", *(f"{x:10.2f}" for x in more))
     print(f"connecting and a first answer: {firsts['plain']:.1f} ms, with keys {firsts['keys']:.1f} ms")
     if options.json:
         options.json.write_text(json.dumps({"sizes": figures, "first answer": firsts}, indent=2) + "\n")
