@@ -280,8 +280,13 @@ class Team:
         return one
 
 
+def excused(error):
+    """An episode may be given up, while things go wrong, if there are no workers, or too many went of one job."""
+    return isinstance(error, (NoFreeWorker, Poisoned, GroupLost)) or isinstance(error.__cause__, NoFreeWorker)
+
+
 def program(kind):
-    """What a trainer of this kind runs: episodes until the history is over. An episode may be given up while things go wrong, if ..."""
+    """What a trainer of this kind runs: episodes until the history is over."""
 
     def run(trainer):
         world, player = trainer.world, None
@@ -291,11 +296,10 @@ def program(kind):
                 player = player or kind(trainer)
                 player.episode()
                 world.monitor.episodes += 1
-            except (NoFreeWorker, Poisoned, GroupLost) as error:  # ... there are no workers, or too many went of one job
-                require(not calm, f"{trainer.name} got {error!r} although nothing goes wrong any more")
+            except (B2DError, GroupLost) as error:
+                if calm or not excused(error):
+                    raise AssertionError(f"{trainer.name} got {error!r}") from error
                 world.monitor.given_up[type(error).__name__] += 1
-            except B2DError as error:
-                raise AssertionError(f"{trainer.name} got {error!r}") from error
         player.close()
 
     return run

@@ -33,6 +33,7 @@ SESSIONS = {
     "calm": Faults(kill=0.0, stall=0.01, restart=0.0),
     "deaths": Faults(cut=0.01, hang=0.004, drain=0.004),
     "drift": Faults(cut=0.01, fail=0.004, drain=0.004, salted=0.3),
+    "crowd": Faults(cut=0.01, drain=0.004),
     "repeats": Faults(duplicate=0.3, cut=0.02, hang=0.002, fail=0.002, still=0.002),
     "chaos": Faults(0.004, 0.2, 0.02, 0.02, 0.004, 0.06, 0.01, 0.002, 0.002, 0.002, 0.002),
 }
@@ -47,7 +48,8 @@ def history(kinds, kind, seed):
     """One history, to its end. The world, when all is over; raises Broken."""
     sessions = kinds == "sessions"
     faults = (SESSIONS if sessions else BROKER)[kind]
-    world = World(seed, faults, workers=6, clients=0, profiles="a") if sessions else World(seed, faults)
+    workers = 3 if kind == "crowd" else 6
+    world = World(seed, faults, workers, clients=0, profiles="a") if sessions else World(seed, faults)
     for i in range(3 if sessions else 0):
         world.add_trainer(farmprograms.team if (seed + i) % 4 == 3 else farmprograms.drive)
     try:

@@ -253,11 +253,11 @@ class WatchedClient(clients.Client):
         super().__init__("tcp://simulated:1", label=trainer.name, **more)
         self.margin = 2.0
 
-    def acquire(self, n=1, wait=0.0, profile=""):
+    def acquire(self, n=1, *rest, **more):
         monitor, name = self._trainer.world.monitor, self._trainer.name
         self.label = f"{name}/{len(monitor.wanted)}"
         monitor.wanted[self.label] = n
-        leases = super().acquire(n, wait, profile)
+        leases = super().acquire(n, *rest, **more)
         require(all(monitor.told.get(lease.name) == name for lease in leases), f"{name} was told of leases that were not granted to it")
         return leases
 
