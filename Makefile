@@ -19,7 +19,7 @@ demo: .venv/installed  ## a group of branches on a route, with pictures, in demo
 
 # The suite in two parts for each Python, two at a time; pytest's own output comes when a part is done
 VENVS := .venv $(OTHERS:%=.venv-%)
-ENDS := tests/farm tests/unit
+ENDS := tests/farm tests/unit tests/model
 WORLDS := tests/carla tests/contract tests/standin
 
 test:  ## the suite, on the oldest, the default and the newest Python

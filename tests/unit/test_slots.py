@@ -1,4 +1,4 @@
-"""OpenEnv 1000 in the broker core: whoever takes a worker and is never heard again, a thousand times over, costs the farm nothing."""
+"""OpenEnv 1000 in the broker core: whoever takes a worker and is never heard again, hundreds of times over, costs the farm nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_silent_clients_use_no_slot_up():
     bench = Bench(lease_ttl=5.0)
     for worker in WORKERS:
         bench.worker(worker)
-    for day in range(1000):
+    for day in range(300):
         leases_of(bench.acquire(b"silent%d" % day, request=1, n=3))  # and its connection stays open, half or whole
         bench.wait(5, beat=WORKERS)
         let_go(bench)
