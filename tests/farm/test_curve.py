@@ -99,6 +99,8 @@ def test_a_farm_with_keys_drives_and_strangers_are_told_apart(farm, keys, strang
     secrets = [path.read_text().split('secret-key = "')[1].split('"')[0] for path in keys.glob("*.key_secret")]
     words = [word for process in leaves_nothing() for word in process.cmdline()]
     assert len(secrets) == 4 and str(keys) in words and not [word for word in words if any(secret in word for secret in secrets)]
+    logs = "".join(path.read_text() for path in running.log_dir.iterdir())
+    assert not [secret for secret in secrets if secret in logs]
     other = strangers.parent / "other"
     create(other, ["client"])
     for folder, told in ((None, "wants keys"), (strangers, r"does not know the key client .*allowed/client\.key"), (other, r"broker\.key")):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from brokerbench import Bench, leases_of
 
@@ -9,6 +11,8 @@ from b2d_zmq.codec import encode
 from b2d_zmq.errors import ErrorCode
 from b2d_zmq.protocol import ANSWERS, REQUESTS, TO_HOST, Header, Kind, Message
 from b2d_zmq.roles import FROM_CLIENT, FROM_WORKER, Holder, Role
+from broker.rights import Rights
+from broker.table import Lease
 
 HOLDERS = {
     "W": Holder("worker", Role.WORKER),
@@ -190,3 +194,53 @@ def test_no_job_of_another_key_reaches_a_host(bench, held, kind):
     before = len(bench.told[b"w/h1"])
     bench.say(b"thief", kind, {}, request=4, lease=held["lease"], epoch=held["epoch"], seq=1)
     assert bench.code(b"thief") is ErrorCode.FORBIDDEN and len(bench.told[b"w/h1"]) == before
+
+
+def released_by_a_thief(bench, held):
+    test_only_who_holds_a_lease_can_release_it(bench, held, b"thief", "tc")
+
+
+def attached_by_a_client(bench, held):
+    test_what_is_not_for_a_role_is_forbidden_and_changes_nothing(bench, Kind.ATTACH, "C")
+
+
+def taken_away(bench, held):
+    test_a_key_that_is_taken_away_takes_leases_and_workers_along(Keyed())
+
+
+def kept(bench, held):
+    fresh = Keyed()
+    fresh.worker(b"w")
+    (lease,) = leases_of(fresh.acquire())
+    test_a_key_outlives_the_broker_with_its_lease(fresh, lease)
+
+
+check = Rights.check
+MUTANTS = {
+    "whoever knows a lease may use it": (Rights, "check_use", lambda *_: None, test_a_lease_is_of_the_key_it_was_acquired_under),
+    "whoever knows a lease may release it": (Rights, "check_end", lambda *_: None, released_by_a_thief),
+    "every client is an admin": (Rights, "_admin", lambda *_: True, released_by_a_thief),
+    "no admin is one": (Rights, "_admin", lambda *_: False, test_an_admin_releases_whatever_is_held),
+    "a key is for all roles": (Rights, "check", lambda *_: None, attached_by_a_client),
+    "a worker may speak for another": (
+        Rights,
+        "check",
+        lambda self, message, _: check(self, message, None),
+        test_a_worker_is_of_the_key_it_came_with,
+    ),
+    "what a key held stays when it goes": (Rights, "keeps", lambda *_: True, taken_away),
+    "a host is not told of the key": (Lease, "granted", lambda lease: {"client": lease.client, "label": lease.label, "key": ""}, kept),
+}
+
+
+@pytest.mark.parametrize("broken", [True, False], ids=["broken", "sound"])
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_rule_that_is_left_out_is_noticed(monkeypatch, name, broken):
+    owner, attribute, mutant, test = MUTANTS[name]
+    bench = Keyed()
+    bench.worker(b"w")
+    (held,) = leases_of(bench.acquire())
+    if broken:
+        monkeypatch.setattr(owner, attribute, mutant)
+    with pytest.raises(AssertionError) if broken else contextlib.nullcontext():
+        test(bench, held)
