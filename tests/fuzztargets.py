@@ -28,7 +28,7 @@ from b2d_zmq.errors import B2DError
 from b2d_zmq.protocol import Header, Kind
 from worker import rig, routes
 from worker.backends import seal
-from worker.handover import Handover
+from worker.briefing import Briefing
 from worker.host import Host
 from worker.jobs import describe
 from worker.progress import Page, Progress
@@ -227,7 +227,7 @@ class _Wire:
 
 def host():
     page, wire = Page.create(), _Wire()
-    handover = Handover("w-1", "w-1/h1", "", "toy", {}, 1 << 20, "error", 0, -1)
+    briefing = Briefing("w-1", "w-1/h1", "", "toy", {}, 1 << 20, "error", 0, -1)
     lease = {"lease": "L1-b", "epoch": 1}
     taken = Toy()
     taken.reset(1, {})
@@ -246,7 +246,7 @@ def host():
     lines = [[who, [int(head[0]), *head[1:]], tree] for who, head, tree in lines]
 
     def feed(data):
-        served = Host(handover, Toy(), page, SimpleNamespace(socket=wire), None)
+        served = Host(briefing, Toy(), page, SimpleNamespace(socket=wire), None)
         for said in data.split(JOINT)[:50]:
             wire.frames = said.split(CUT)[1:] or [b""]
             served._receive()

@@ -21,8 +21,8 @@ from b2d_zmq.keys import worker_keys
 from b2d_zmq.version import VERSION
 from b2d_zmq.wakeup import Wakeup
 
+from .briefing import EXIT_CONFIGURATION
 from .control import CONTROL_BYTES, Control
-from .handover import EXIT_CONFIGURATION
 from .keeper import Keeper
 from .options import carla_options, open_server, server_plan
 from .plan import START_BUDGET, Plan

@@ -28,8 +28,8 @@ from b2d_zmq.wakeup import Wakeup
 
 from .backends.base import Backend, SimulatorLost
 from .backends.opening import open_backend
+from .briefing import EXIT_CONFIGURATION, EXIT_SIMULATOR, EXIT_WORN, Briefing
 from .child import die_with_parent
-from .handover import EXIT_CONFIGURATION, EXIT_SIMULATOR, EXIT_WORN, Handover
 from .jobs import Jobs, describe
 from .ledger import Answer, Ledger
 from .progress import Page, Progress
@@ -45,11 +45,11 @@ log = logging.getLogger("worker.host")
 class Host:
     """Serves jobs from one data socket on one backend until it is told to leave."""
 
-    def __init__(self, handover: Handover, backend: Backend, page: Page, door: Door, wakeup: Wakeup) -> None:
-        self._handover, self._backend, self._page, self._wakeup = handover, backend, page, wakeup
+    def __init__(self, briefing: Briefing, backend: Backend, page: Page, door: Door, wakeup: Wakeup) -> None:
+        self._briefing, self._backend, self._page, self._wakeup = briefing, backend, page, wakeup
         self._door, self._socket = door, door.socket
-        self._ledger = Ledger(handover.worker)
-        self._jobs = Jobs(backend, handover.message_bytes)
+        self._ledger = Ledger(briefing.worker)
+        self._jobs = Jobs(backend, briefing.message_bytes)
         self._progress = page.read()
         self._outbox: Deque[List[Any]] = deque()
         self._worn = self._over = False  # told to leave where the lease ends, to make room for a fresh server; it has ended
@@ -74,7 +74,7 @@ class Host:
             if signal.SIGTERM in signals and self._ledger.lease:
                 self._hand_over()
             elif signal.SIGTERM in signals or time.monotonic() >= self._leaves_by:
-                log.info("host %s leaves", self._handover.identity)
+                log.info("host %s leaves", self._briefing.identity)
                 return 0
             self._worn = self._worn or signal.SIGUSR1 in signals
             if self._outbox:
@@ -87,9 +87,9 @@ class Host:
     def _receive(self) -> None:
         frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
         try:
-            message = protocol.unpack(frames, self._handover.message_bytes)
+            message = protocol.unpack(frames, self._briefing.message_bytes)
         except ProtocolError as error:
-            log.warning("host %s dropped a message that it cannot read: %s", self._handover.identity, error)
+            log.warning("host %s dropped a message that it cannot read: %s", self._briefing.identity, error)
             return
         kind = message.header.kind
         if kind in protocol.TO_HOST:
@@ -101,7 +101,7 @@ class Host:
         elif kind is Kind.WHO:
             self._send(self._attach())
         else:
-            log.warning("host %s dropped a %s, which no host can use", self._handover.identity, kind.name)
+            log.warning("host %s dropped a %s, which no host can use", self._briefing.identity, kind.name)
 
     def _answer(self, message: Message) -> Message:
         """The REPLY or ERROR to a job; a job that was done before is answered from the ledger."""
@@ -130,7 +130,7 @@ class Host:
         try:
             reply = self._jobs.run(header.kind, codec.decode(message.body))
             body = _encoded(reply)
-            protocol.pack(Message(header, body), self._handover.message_bytes)
+            protocol.pack(Message(header, body), self._briefing.message_bytes)
             self._progress = self._progress._replace(tick=int(reply["tick"]))
             return Answer(Kind.REPLY, body)
         except SimulatorLost:
@@ -147,11 +147,11 @@ class Host:
             body = codec.decode(message.body)
             client, label, key = (str(body.get(name, "")) for name in ("client", "label", "key"))
         except (CodecError, AttributeError) as error:
-            log.warning("host %s dropped a GRANT that it cannot read: %s", self._handover.identity, error)
+            log.warning("host %s dropped a GRANT that it cannot read: %s", self._briefing.identity, error)
             return
         held = self._ledger.lease
         if not self._ledger.grant(message.header, client, label, key):
-            log.debug("host %s ignored an old GRANT of lease %s", self._handover.identity, message.header.lease)
+            log.debug("host %s ignored an old GRANT of lease %s", self._briefing.identity, message.header.lease)
             return
         if held:
             self._release()
@@ -166,7 +166,7 @@ class Host:
         ledger.revoke(header)
         self._send(Message(header, state.body if state.kind is Kind.REPLY else ()))
         self._leaves_by = time.monotonic() + FAREWELL
-        log.info("host %s handed the episode of lease %s over", self._handover.identity, header.lease)
+        log.info("host %s handed the episode of lease %s over", self._briefing.identity, header.lease)
 
     def _patience_ms(self) -> int | None:
         """How long to wait for whatever comes next."""
@@ -193,7 +193,7 @@ class Host:
     def _attach(self) -> Message:
         ledger = self._ledger
         body = {
-            "worker": self._handover.worker,
+            "worker": self._briefing.worker,
             "description": describe(self._backend),
             "epoch": ledger.epoch,
             "seq": ledger.seq,
@@ -205,7 +205,7 @@ class Host:
         return Message(Header(Kind.ATTACH), codec.encode(body))
 
     def _send(self, message: Message) -> None:
-        self._outbox.append(protocol.pack(message, self._handover.message_bytes))
+        self._outbox.append(protocol.pack(message, self._briefing.message_bytes))
         self._flush()
 
     def _flush(self) -> None:
@@ -216,7 +216,7 @@ class Host:
                 self._socket.send_multipart(self._outbox[0], zmq.NOBLOCK, copy=False)
                 self._outbox.popleft()
         except zmq.Again:
-            log.debug("host %s waits to send %d messages", self._handover.identity, len(self._outbox))
+            log.debug("host %s waits to send %d messages", self._briefing.identity, len(self._outbox))
 
     def _begin(self, kind: Kind, budget: float) -> None:
         now = time.monotonic()
@@ -257,17 +257,17 @@ def _error(error: Exception, trace: str = "") -> Answer:
 
 
 def main() -> None:
-    """The host's process. Its argument is the Handover."""
-    handover = Handover.from_json(sys.argv[1])
-    os.set_inheritable(handover.page, False)  # what the backend starts must not hold it
-    die_with_parent(handover.parent)
+    """The host's process. Its argument is the Briefing."""
+    briefing = Briefing.from_json(sys.argv[1])
+    os.set_inheritable(briefing.page, False)  # what the backend starts must not hold it
+    die_with_parent(briefing.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(level=handover.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    page = Page(handover.page)
-    keys, backend = _open(handover, page)  # until it is open, TERM ends the process as it ends any
+    logging.basicConfig(level=briefing.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    page = Page(briefing.page)
+    keys, backend = _open(briefing, page)  # until it is open, TERM ends the process as it ends any
     wakeup = Wakeup(signal.SIGTERM, signal.SIGUSR1)
     try:
-        code = _serve(handover, keys, backend, page, wakeup)
+        code = _serve(briefing, keys, backend, page, wakeup)
         if code:  # the server is to be ended anyway, and may no longer answer: nothing is said to it
             logging.shutdown()
             os._exit(code)
@@ -275,24 +275,24 @@ def main() -> None:
         backend.close()
 
 
-def _serve(handover: Handover, keys: Keys | None, backend: Backend, page: Page, wakeup: Wakeup) -> int:
+def _serve(briefing: Briefing, keys: Keys | None, backend: Backend, page: Page, wakeup: Wakeup) -> int:
     try:
-        with zmq.Context() as context, connect(context, handover.endpoint, handover.identity, handover.message_bytes, keys) as door:
-            return Host(handover, backend, page, door, wakeup).serve()
+        with zmq.Context() as context, connect(context, briefing.endpoint, briefing.identity, briefing.message_bytes, keys) as door:
+            return Host(briefing, backend, page, door, wakeup).serve()
     except SimulatorLost as error:
-        log.error("host %s gives its simulator up: %s", handover.identity, error)
+        log.error("host %s gives its simulator up: %s", briefing.identity, error)
         page.write(page.read()._replace(doing=str(error)))
         return EXIT_SIMULATOR
 
 
-def _open(handover: Handover, page: Page) -> Tuple[Keys | None, Backend]:
+def _open(briefing: Briefing, page: Page) -> Tuple[Keys | None, Backend]:
     """The keys and the backend; a wrong configuration is one plain line and exit code 78, anything else a traceback."""
 
     def tell(doing: str, tick: int) -> None:
         page.write(page.read()._replace(doing=doing, tick=tick))
 
     try:
-        return worker_keys(handover.curve_dir), open_backend(handover.backend, handover.options, tell)
+        return worker_keys(briefing.curve_dir), open_backend(briefing.backend, briefing.options, tell)
     except RequestError as error:
         sys.stderr.write(f"b2d-worker: {error}\n")
         raise SystemExit(EXIT_CONFIGURATION) from None

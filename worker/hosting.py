@@ -10,8 +10,8 @@ from typing import Any, Dict, NamedTuple
 from b2d_zmq.protocol import Kind
 
 from . import processes
+from .briefing import Briefing
 from .child import Child, python_command
-from .handover import Handover
 from .output import Relay
 from .plan import Plan
 from .progress import Page, Progress
@@ -40,9 +40,9 @@ class Hosting:
         self._page, self.relay = Page.create(), Relay()
         self._page.write(Progress(0, 0, now, now + plan.start_budget, 0, "opening the backend"))
         told = (plan.worker, self.name, plan.endpoint, plan.backend, {**plan.options, **options})
-        handover = Handover(*told, plan.message_bytes, plan.log_level, os.getpid(), self._page.fd, plan.curve_dir)
+        briefing = Briefing(*told, plan.message_bytes, plan.log_level, os.getpid(), self._page.fd, plan.curve_dir)
         try:
-            self.child = Child(python_command("worker.host:main", [handover.to_json()]), self.relay.write, [self._page.fd])
+            self.child = Child(python_command("worker.host:main", [briefing.to_json()]), self.relay.write, [self._page.fd])
         except OSError:
             self.relay.started()
             self._let_go()

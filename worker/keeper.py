@@ -23,9 +23,9 @@ from b2d_zmq.version import VERSION
 from b2d_zmq.wakeup import Wakeup
 
 from .backoff import Backoff
+from .briefing import EXIT_CONFIGURATION, EXIT_SIMULATOR, EXIT_WORN
 from .child import describe_exit
 from .control import Control
-from .handover import EXIT_CONFIGURATION, EXIT_SIMULATOR, EXIT_WORN
 from .hosting import Death, Hosting
 from .plan import Plan
 from .server import Server

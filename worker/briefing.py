@@ -10,7 +10,7 @@ EXIT_SIMULATOR = 74  # EX_IOERR: the simulator no longer answers, the progress p
 EXIT_WORN = 75  # EX_TEMPFAIL: asked to make room for a fresh server, at the end of a lease
 
 
-class Handover(NamedTuple):
+class Briefing(NamedTuple):
     """The host's first argument, as JSON; ``parent`` is a pid, ``page`` an inherited file descriptor."""
 
     worker: str
@@ -28,5 +28,5 @@ class Handover(NamedTuple):
         return json.dumps(self._asdict())
 
     @classmethod
-    def from_json(cls, text: str) -> Handover:
+    def from_json(cls, text: str) -> Briefing:
         return cls(**json.loads(text))
