@@ -93,7 +93,7 @@ GREETED = {
     "our word and junk": lambda rng: message([b"\x98\xa3" + MAGIC.encode() + rng.randbytes(40), rng.randbytes(50)]) * 10,
     "another version of ours": lambda rng: message([b"\x94\xa3b2d\x63\x0b" + bytes([rng.randrange(128)]), b"x"]) * 5,
     "bodies that are none": bodies,
-    "a heartbeat": lambda rng: said(Kind.HEARTBEAT, {}),
+    "somebody else's name": lambda rng: said(Kind.HEARTBEAT, {}),
     "a worker that is none": lambda rng: said(Kind.READY, {"worker": "x", "host": "x/h1", "heartbeat": 0.1}),
     "a client that only asks": lambda rng: b"".join(said(Kind.STATUS, {}, request=n + 1) for n in range(50)),
     "leases of others": stepping,
@@ -102,7 +102,8 @@ GREETED = {
 """Attack -> what is said once the hands are shaken: a peer that speaks earlier is shown out by libzmq."""
 
 ATTACKS = (*BLUNT, *GREETED)
-NAMES = (b"", b"", b"w-1", b"w-1/h1", b"w-0", b"x", b"\0abc")  # under which strangers come; some are others'
+NAMES = {"somebody else's name": (b"w-1", b"w-1/h1", b"w-0", b"taken"), "a worker that is none": (b"x", b"y")}
+"""Under which strangers come, where they name themselves. libzmq ignores one whose name is in use, and forgets nothing of it."""
 
 
 class _Stranger:
@@ -182,7 +183,7 @@ class Mob:
         name = name or rng.choice(ATTACKS)
         if name in BLUNT:
             return _Stranger(self._where, BLUNT[name](rng), b"")
-        return _Stranger(self._where, hello(identity=rng.choice(NAMES)), GREETED[name](rng))
+        return _Stranger(self._where, hello(identity=rng.choice(NAMES.get(name, (b"",)))), GREETED[name](rng))
 
     def close(self):
         while self._open:
