@@ -82,6 +82,7 @@ class Trouble:
             return True
         if dice < faults.drop:
             self.done["drop"] += 1
+            self.world.monitor.at_host.pop(link[0] or link[1], None)
             trainer = self.world.trainers.get(link[0] or link[1])
             if trainer and not message.header.lease:  # no budget watches over it: it is lost with its connection only, as all is on TCP
                 trainer.disconnect(self.world.now)

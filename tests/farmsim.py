@@ -123,13 +123,12 @@ class World:
         if not queue:
             del self.links[link]
         sender, to = link
-        if not self.trouble.arrives(link, message):
-            self.monitor.at_host.pop(sender or to, None)
-        elif to:
-            self.peers[to].take(message)
-        else:
-            self.monitor.took(sender, message)
-            self.dispatch(broker.receive(sender, message, now))
+        if self.trouble.arrives(link, message):
+            if to:
+                self.peers[to].take(message)
+            else:
+                self.monitor.took(sender, message)
+                self.dispatch(broker.receive(sender, message, now))
         return True
 
     def pass_time(self, seconds):

@@ -45,7 +45,10 @@ class Monitor:
             self.asked[sender, message.header.request] += 1
             if message.header.kind is Kind.ACQUIRE:
                 self.asking.setdefault(decode(message.body)["label"], set()).add(sender)
-        if message.header.kind in ANSWERS and self.at_host.get(sender) == message.header[2:5]:
+        at, header = self.at_host.get(sender), message.header
+        answered = header.kind in ANSWERS and at == header[2:5]
+        let_go = header.kind is Kind.RELEASED and at and at[0] == header.lease
+        if answered or let_go:
             del self.at_host[sender]
 
     def sent(self, batch):

@@ -1,18 +1,18 @@
-"""Thousands of generated histories of a farm (tests/farmsim.py) around the real broker core, and the proof that the watcher has teeth.
+"""Histories of a farm around the real broker core (tests/farmsim.py), made by hypothesis, and the proof that the watcher has teeth.
 
 Every history ends with a fault-free tail: everybody must have been answered, all workers must be there to be had, no table may have grown.
+Those of many seeds are in test_histories.py.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import random
 
-import farmwatch
+import farmrun
 import pytest
-from farmfaults import CALM, Faults
+from farmfaults import CALM
 from farmsim import World
+from farmwatch import Violation
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -23,40 +23,11 @@ from broker.jobs import Jobs
 from broker.table import Lease, Table, Worker
 from broker.workers import Workers
 
-HISTORIES = int(os.environ.get("B2D_HISTORIES", "600"))  # of each kind; raise it to search longer
-
-KINDS = {
-    "calm": Faults(kill=0.0, stall=0.01, restart=0.0),
-    "deaths": Faults(),
-    "repeats": Faults(duplicate=0.05),
-    "losses": Faults(drop=0.03, duplicate=0.03),
-    "chaos": Faults(drop=0.08, duplicate=0.03, kill=0.05, stall=0.05, restart=0.02),
-}
-
 
 @pytest.fixture(autouse=True)
 def quiet():
-    log = logging.getLogger("b2d.broker")
-    before, log.level = log.level, logging.ERROR
-    log.manager._clear_cache()
-    yield
-    log.setLevel(before)
-
-
-def history(seed, faults, events=120):
-    world = World(seed, faults)
-    world.run(events)
-    world.check()
-    return world.monitor
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_promise_is_broken_in_generated_histories(kind):
-    steps = grants = 0
-    for seed in range(HISTORIES):
-        monitor = history(seed, KINDS[kind])
-        steps, grants = steps + monitor.steps, grants + len(monitor.told)
-    assert steps > HISTORIES and grants > HISTORIES  # the histories are about something
+    with farmrun.simulation():
+        yield
 
 
 class Machine(RuleBasedStateMachine):
@@ -160,9 +131,9 @@ MUTANTS = {
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_watcher_catches_a_broker_that_is_broken_on_purpose(name, monkeypatch):
-    owner, attribute, mutant = MUTANTS[name]
-    monkeypatch.setattr(owner, attribute, mutant)
-    with pytest.raises((farmwatch.Violation, KeyError, AttributeError)):  # the broken broker may also stumble over itself
+    monkeypatch.setattr(*MUTANTS[name])
+    with pytest.raises(farmrun.Broken) as caught:
         for seed in range(300):
-            for kind in KINDS.values():
-                history(seed, kind)
+            for kind in farmrun.KINDS["broker"]:
+                farmrun.history("broker", kind, seed)
+    assert isinstance(caught.value.__cause__, (Violation, KeyError, AttributeError))  # the broken broker may also stumble over itself
