@@ -20,7 +20,16 @@ import sys
 import time
 from pathlib import Path
 
-SHARES = {"embedded": 1, "host": 1, "broker": 2, "snapshot-file": 3, "rig-file": 3, "carla-snapshot": 3, "lock-file": 5}  # of 12 for others
+SHARES = {
+    "embedded": 1,
+    "host": 1,
+    "broker": 2,
+    "snapshot-file": 3,
+    "rig-file": 3,
+    "carla-snapshot": 3,
+    "lock-file": 5,
+    "key-file": 5,
+}  # of 12 for others
 MOST_BYTES = 16384  # of one input
 
 

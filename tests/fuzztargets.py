@@ -433,6 +433,23 @@ def lock_file():
     return of_trees(feed, (), trees, lambda tree: json.dumps(tree, default=repr).encode("utf-8", "replace"))
 
 
+def key_file():
+    """One bad file in the folder of allowed keys is left out and told of; the others stay."""
+    from b2d_zmq import keys
+
+    folder = Path(tempfile.mkdtemp(prefix="b2d-fuzz-")) / "keys"
+    keys.create(folder, ["client", "worker"])
+    good, path = (folder / "allowed" / "client.key").read_bytes(), folder / "allowed" / "worker.key"
+
+    def feed(data):
+        path.write_bytes(data)
+        holders, troubles = keys.allowed(folder)
+        assert "client" in {holder.name for holder in holders.values()} or troubles
+        assert len(holders) + len(troubles) >= 1
+
+    return Target(feed, (), [path.read_bytes(), good, b'public-key = "' + b"a" * 40 + b'"'])
+
+
 def stand_in_rpc():
     from worker.standin.rpc import Malformed, Requests
 
@@ -450,6 +467,6 @@ TARGETS = {
     target.__name__.replace("_", "-"): functools.lru_cache(maxsize=None)(target)
     for target in (
         *(header, message, body, broker, host, answer, space, action, snapshot_file, sealed, carla_snapshot, embedded, route_file),
-        *(route_plain, rig_file, page, lock_file, stand_in_rpc),
+        *(route_plain, rig_file, page, lock_file, key_file, stand_in_rpc),
     )
 }
