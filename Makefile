@@ -12,7 +12,7 @@ PYTEST := -m pytest -q
 # setuptools warns in ten lines that an installation is editable; that is what these are for
 QUIET := PYTHONWARNINGS=ignore
 
-.PHONY: demo test check format environments clean model
+.PHONY: demo test check format environments clean model faults
 
 demo: .venv/installed  ## a group of branches on a route, with pictures, in demo-out/
 	env -u B2D_ENDPOINT -u B2D_CURVE_DIR .venv/bin/b2d demo --out demo-out
@@ -30,7 +30,11 @@ test:  ## the suite, on the oldest, the default and the newest Python
 
 part@%:
 	@echo "== $(lastword $(subst @, ,$*)): $($(firstword $(subst @, ,$*)))"
-	$(if $(findstring -,$*),,B2D_OTHER_PYTHONS='$(OTHER_PYTHONS)') $(lastword $(subst @, ,$*))/bin/python $(PYTEST) $($(firstword $(subst @, ,$*)))
+	$(if $(findstring -,$*),,B2D_FAULTS=300000 B2D_OTHER_PYTHONS='$(OTHER_PYTHONS)') $(lastword $(subst @, ,$*))/bin/python $(PYTEST) $($(firstword $(subst @, ,$*)))
+
+FAULTS ?= 10000000
+faults: .venv/installed  ## ten million simulated faults, a few minutes for each million; FAULTS= for another number
+	B2D_FAULTS=$(FAULTS) .venv/bin/python $(PYTEST) -s tests/unit/test_histories.py
 
 model: .venv/installed  ## spin's search of the model of lease and fencing, with the history of each defect; wants spin and a C compiler, 2 GB, some minutes
 	B2D_MODEL=1 .venv/bin/python $(PYTEST) -s tests/model
