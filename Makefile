@@ -12,7 +12,7 @@ PYTEST := -m pytest -q
 # setuptools warns in ten lines that an installation is editable; that is what these are for
 QUIET := PYTHONWARNINGS=ignore
 
-.PHONY: demo test check format environments clean model faults
+.PHONY: demo test check format environments chaos detection soak clean model faults
 
 demo: .venv/installed  ## a group of branches on a route, with pictures, in demo-out/
 	env -u B2D_ENDPOINT -u B2D_CURVE_DIR .venv/bin/b2d demo --out demo-out
@@ -30,7 +30,7 @@ test:  ## the suite, on the oldest, the default and the newest Python
 
 part@%:
 	@echo "== $(lastword $(subst @, ,$*)): $($(firstword $(subst @, ,$*)))"
-	$(if $(findstring -,$*),,B2D_FAULTS=300000 B2D_OTHER_PYTHONS='$(OTHER_PYTHONS)') $(lastword $(subst @, ,$*))/bin/python $(PYTEST) $($(firstword $(subst @, ,$*)))
+	$(if $(findstring -,$*),,B2D_FAULTS=300000 B2D_KILLS=200 B2D_OTHER_PYTHONS='$(OTHER_PYTHONS)') $(lastword $(subst @, ,$*))/bin/python $(PYTEST) $($(firstword $(subst @, ,$*)))
 
 FAULTS ?= 10000000
 faults: .venv/installed  ## ten million simulated faults, a few minutes for each million; FAULTS= for another number
@@ -38,6 +38,17 @@ faults: .venv/installed  ## ten million simulated faults, a few minutes for each
 
 model: .venv/installed  ## spin's search of the model of lease and fencing, with the history of each defect; wants spin and a C compiler, 2 GB, some minutes
 	B2D_MODEL=1 .venv/bin/python $(PYTEST) -s tests/model
+
+KILLS ?= 2000
+chaos: .venv/installed  ## two thousand kills and stops on a real farm, some 10 minutes; KILLS= for another number, B2D_SEED= for the same again
+	B2D_KILLS=$(KILLS) .venv/bin/python $(PYTEST) -s tests/farm/test_chaos.py tests/farm/test_moments.py
+
+detection: .venv/installed  ## how soon a death is found, an episode resumed and a restarted broker heard, a minute or two; wants a quiet machine
+	.venv/bin/python benchmarks/detection.py
+
+SOAK ?= 60
+soak: .venv/installed  ## eight workers at full speed under kills for SOAK= minutes: nothing may grow
+	.venv/bin/python benchmarks/soak.py --minutes $(SOAK)
 
 check: .venv/installed  ## style, types
 	.venv/bin/ruff check .

@@ -24,9 +24,14 @@ WATCH = 0.02  # s between two looks at the processes
 
 
 class ChaosFarm:
-    """``endpoint``; ``restarts`` counts by name what was started again. A context manager; workers may not be ready yet."""
+    """``endpoint``; ``restarts`` counts by name what was started again. A context manager; workers may not be ready yet.
 
-    def __init__(self, folder, workers, *, backend="embedded", heartbeat=0.25, lease_ttl=30.0, options=("--sensors", "state")):
+    ``environment``: variables that its processes get besides those of this one.
+    """
+
+    def __init__(
+        self, folder, workers, *, backend="embedded", heartbeat=0.25, lease_ttl=30.0, options=("--sensors", "state"), **environment
+    ):
         self.folder, self.workers = Path(folder), [f"w-{i}" for i in range(workers)]
         self.endpoint = f"tcp://127.0.0.1:{_free_port()}"
         self.restarts = dict.fromkeys(["broker", *self.workers], -1)
@@ -34,6 +39,8 @@ class ChaosFarm:
         for name in self.workers:
             words = ["--endpoint", self.endpoint, "--name", name, "--backend", backend, "--heartbeat", str(heartbeat), *options]
             self._commands[name] = [str(BIN / "b2d-worker"), *words]
+        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **environment}
         self._processes = {}
         self._lifeline, self._over, self._lock = Lifeline(), threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._look_after, name="chaosfarm", daemon=True)
@@ -100,6 +107,7 @@ class ChaosFarm:
                 stdout=log,
                 stderr=log,
                 pass_fds=(self._lifeline.fd,),
+                env=self._environment,
                 start_new_session=True,
             )
 
