@@ -73,7 +73,7 @@ class Settings:
                 _flag("scenario", plain["scenario"]),
                 Terms.parse(plain["max_steps"], "dense", plain["weights"]),
             )
-        except (RequestError, KeyError, TypeError) as error:
+        except (LookupError, TypeError, ValueError) as error:  # RequestError is a ValueError
             raise SnapshotCorrupt(f"the settings of this snapshot are none: {error}") from None
 
 
