@@ -12,7 +12,7 @@ PYTEST := -m pytest -q
 # setuptools warns in ten lines that an installation is editable; that is what these are for
 QUIET := PYTHONWARNINGS=ignore
 
-.PHONY: demo test check format environments chaos detection soak clean model faults
+.PHONY: demo test check format environments chaos detection fuzz hostile soak clean model faults
 
 demo: .venv/installed  ## a group of branches on a route, with pictures, in demo-out/
 	env -u B2D_ENDPOINT -u B2D_CURVE_DIR .venv/bin/b2d demo --out demo-out
@@ -47,6 +47,13 @@ detection: .venv/installed  ## how soon a death is found, an episode resumed and
 	.venv/bin/python benchmarks/detection.py
 
 SOAK ?= 60
+fuzz: .venv/installed  ## a million inputs for every decoder, guided by coverage, a quarter of an hour; RUNS= for another number; wants a Python that atheris has a wheel for
+	.venv/bin/python -m pip install --quiet 'atheris >= 3.0'
+	.venv/bin/python benchmarks/fuzz.py --runs $(or $(RUNS),1000000)
+
+hostile: .venv/installed  ## 30,000 connections of strangers to a farm without keys and to one with, and what they cost the others, some 5 minutes; wants a quiet machine
+	.venv/bin/python benchmarks/hostile.py
+
 soak: .venv/installed  ## eight workers at full speed under kills for SOAK= minutes: nothing may grow
 	.venv/bin/python benchmarks/soak.py --minutes $(SOAK)
 
@@ -74,4 +81,4 @@ environments: .venv/installed $(OTHERS:%=.venv-%/installed)
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* demo-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* demo-out fuzz-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
