@@ -19,8 +19,9 @@ from . import arguments
 from .client import Client, Lease, Pending
 from .errors import NoEpisode, NoFreeWorker, RequestError, SnapshotMismatch, WrongMode
 from .group import BranchGroup
+from .outcomes import Outcome, annotate
 from .resume import PATIENCE, Source, release_spares
-from .session import Outcome, Session, annotate, budgets_with, release
+from .session import Session, budgets_with, release
 from .snapshot import Snapshot
 from .spaces import check_action, from_wire
 from .window import Window, first_picture

@@ -21,9 +21,10 @@ from . import noise, results
 from .batch import same, stack
 from .client import Pending
 from .errors import B2DError, RequestError, WorkerLost, WrongMode
+from .outcomes import Outcome, Trajectory, annotate
 from .results import GroupRollout, GroupStep
 from .resume import Source, release_spares
-from .session import LOSSES, Outcome, Session, Trajectory, annotate
+from .session import LOSSES, Session
 from .snapshot import Snapshot, State
 from .spaces import check_actions
 from .verdict import fidelity, rank
@@ -44,6 +45,14 @@ class _Branch:
     ended: bool = False
     error: B2DError | None = None
     fidelity: Dict[str, Any] | None = None  # of its worst restore since the start
+
+    def keep(self, pending: Pending) -> None:
+        self.state = self.session.finish_snapshot(pending)
+
+    def judge(self, outcome: Outcome) -> None:
+        told = fidelity(outcome, self.state)
+        if self.fidelity is None or rank(told) >= rank(self.fidelity):
+            self.fidelity = told
 
 
 Send = Callable[[_Branch], Pending]
@@ -270,7 +279,7 @@ class BranchGroup:
             self._bring(going)
             self._gather(self._scatter(going, send), finish)
             if self.waves > 1:
-                self._gather(self._scatter(going, lambda branch: branch.session.send_snapshot()), _keep)
+                self._gather(self._scatter(going, lambda branch: branch.session.send_snapshot()), _Branch.keep)
         self._amid = False
         self._raise_if_all_lost()
 
@@ -280,7 +289,7 @@ class BranchGroup:
 
         def finish(branch: _Branch, pending: Pending) -> None:
             restored = branch.session.finish(pending)
-            _judge(branch, restored)
+            branch.judge(restored)
             if branch.outcome is not None and branch.outcome.digest != restored.digest:
                 branch.outcome = restored  # the tier is not exact: what the worker is in now is what counts
 
@@ -318,7 +327,7 @@ class BranchGroup:
     def _finish_restore(self, branch: _Branch, pending: Pending) -> None:
         branch.outcome = outcome = branch.session.finish(pending)
         branch.ended = outcome.terminated or outcome.truncated
-        _judge(branch, outcome)
+        branch.judge(outcome)
 
     def _account(self, branch: _Branch, outcome: Outcome, reward: float, steps: int) -> None:
         branch.outcome, branch.reward = outcome, reward
@@ -389,13 +398,3 @@ def _wait(flight: Sequence[Tuple[_Branch, Pending]]) -> None:
     """Wait for all answers; the branches may belong to several farms, each with a client of its own."""
     for branch, pending in flight:
         branch.session.client.wait([pending])
-
-
-def _keep(branch: _Branch, pending: Pending) -> None:
-    branch.state = branch.session.finish_snapshot(pending)
-
-
-def _judge(branch: _Branch, outcome: Outcome) -> None:
-    told = fidelity(outcome, branch.state)
-    if branch.fidelity is None or rank(told) >= rank(branch.fidelity):
-        branch.fidelity = told

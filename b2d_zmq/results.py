@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from .batch import stack
-from .session import Outcome, Trajectory
+from .outcomes import Outcome, Trajectory
 
 
 @dataclass

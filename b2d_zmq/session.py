@@ -32,6 +32,7 @@ from .errors import (
     WorkerLost,
     WrongMode,
 )
+from .outcomes import Outcome, Seconds, Trajectory, read_outcome, read_seconds, read_state, read_trajectory
 from .protocol import BEGINNINGS, Kind
 from .resume import Resumed, Source, Thrift
 from .snapshot import State
@@ -44,48 +45,7 @@ BUDGETS: Mapping[str, float] = {"reset": 300.0, "restore": 300.0, "snapshot": 60
 LOSSES: Tuple[Type[B2DError], ...] = (WorkerLost, LeaseVoid, SimulatorError)
 """The errors after which an episode has no simulator to go on with."""
 
-MISSHAPEN = (LookupError, TypeError, ValueError, OverflowError)
-"""What reading a body raises that is not what it should be."""
-
 Entry = Tuple[str, "np.ndarray[Any, Any]", int]  # "step" or "rollout", its actions, ticks a step
-
-
-class Seconds(float):
-    """A measured time. Any two are equal: how long a simulator took is no part of an episode, so infos of the same step are the same."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Seconds) or float.__eq__(self, other) is True
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = None  # type: ignore[assignment]  # what equals everything of its kind has no place in a set
-
-
-class Outcome(NamedTuple):
-    """What one reset, restore or step gave; ``simulator_seconds`` is what the simulator itself took."""
-
-    observation: Any
-    reward: float
-    terminated: bool
-    truncated: bool
-    info: Dict[str, Any]
-    digest: str
-    tick: int
-    simulator_seconds: float
-
-
-class Trajectory(NamedTuple):
-    """What a rollout gave: T <= H steps; ``observations`` holds the last one, or all T of them."""
-
-    observations: List[Any]
-    rewards: np.ndarray[Any, Any]
-    terminated: np.ndarray[Any, Any]
-    truncated: np.ndarray[Any, Any]
-    digests: List[str]
-    info: Dict[str, Any]
-    tick: int
-    simulator_seconds: float
 
 
 Told = TypeVar("Told", Outcome, Trajectory)
@@ -159,7 +119,7 @@ class Session:
     def finish(self, pending: Pending) -> Outcome:
         """The outcome of a reset, restore or step; raises its error."""
         job, body = self._result(pending)
-        outcome = self._told(_outcome(body))
+        outcome = self._told(read_outcome(body))
         if job.begin is not None:
             self._begin(job.begin)
         self.digests.append(outcome.digest)
@@ -170,7 +130,7 @@ class Session:
     def finish_rollout(self, pending: Pending) -> Trajectory:
         """The trajectory of a rollout; raises its error."""
         job, body = self._result(pending)
-        trajectory = self._told(_trajectory(body))
+        trajectory = self._told(read_trajectory(body))
         self.digests.extend(trajectory.digests)
         if job.entry is not None:  # an episode may end before its rollout does
             self.log[-1] = (job.entry[0], job.entry[1][: len(trajectory.digests)], job.entry[2])
@@ -181,10 +141,10 @@ class Session:
     def finish_snapshot(self, pending: Pending) -> State:
         """The state that was asked for; the episode can be lived again from here."""
         _, body = self._result(pending)
-        state = _state(body)
+        state = read_state(body)
         self._begin(Begin(data=state.data))
         self.digests.append(state.digest)
-        self._thrift.taken(state.tier, _seconds(body))
+        self._thrift.taken(state.tier, read_seconds(body))
         return state
 
     def require_certain(self) -> None:
@@ -288,10 +248,10 @@ class Session:
 
     def _take_over(self, job: _Job) -> None:
         """Go on from the state that a worker handed over when it was told to leave, if it is that of the last answer: nothing to repeat."""
-        body = self.client.handed(self.lease)
-        if body is None or not self.digests:
+        try:
+            state, at = read_state(self.client.handed(self.lease)), self.digests[-1]
+        except (ProtocolError, IndexError):  # nothing was handed over, or nothing that can be used
             return
-        state, at = _state(body), self.digests[-1]
         if state.tier == "exact" and state.digest == at:
             self._begin(Begin(data=state.data))
             self.digests.append(at)
@@ -313,12 +273,12 @@ class Session:
         """Bring the new worker to where the job was asked for: how many steps that took, where digests first differed, and the drift."""
         if job.begin is not None or self.begin is None:
             return 0, -1, {}
-        outcome = _outcome(self._ask(self._beginning(self.begin)).result())
+        outcome = read_outcome(self._ask(self._beginning(self.begin)).result())
         digests, seen = [outcome.digest], outcome.observation
         for actions, ticks in _pieces(self.log if job.entry is None else self.log[:-1]):
             driven = 0
             while driven < len(actions):  # a rollout ends where an episode does
-                done = _trajectory(self._ask(self._rolling(actions[driven:], ticks, "last")).result())
+                done = read_trajectory(self._ask(self._rolling(actions[driven:], ticks, "last")).result())
                 digests.extend(done.digests)
                 seen, driven = done.observations[-1], driven + len(done.digests)
         at = resume.first_difference(self.digests, digests)
@@ -347,19 +307,6 @@ class Session:
             self.finish_snapshot(self.send_snapshot())
 
 
-def annotate(outcome: Outcome, steps: int, reward: float, worker: str) -> Dict[str, Any]:
-    """The info of an outcome with what the client knows: counters, digest, tick, worker, and the simulator's own seconds."""
-    return {
-        **outcome.info,
-        "episode_steps": steps,
-        "episode_reward": reward,
-        "digest": outcome.digest,
-        "tick": outcome.tick,
-        "simulator_seconds": Seconds(outcome.simulator_seconds),
-        "worker": worker,
-    }
-
-
 def release(sessions: Sequence[Session]) -> None:
     """Give the leases of these sessions back, to whichever farm they belong."""
     for client in {session.client for session in sessions}:
@@ -380,47 +327,3 @@ def _pieces(entries: Sequence[Entry]) -> Iterator[Tuple[np.ndarray[Any, Any], in
         actions = np.concatenate([np.atleast_2d(entry[1]) for entry in group])
         for start in range(0, len(actions), resume.PIECE):
             yield actions[start : start + resume.PIECE], ticks
-
-
-def _seconds(body: Any) -> float:
-    seconds = body.get("simulator_seconds") if isinstance(body, dict) else None
-    return float(seconds) if isinstance(seconds, (int, float)) else 0.0
-
-
-def _outcome(body: Any) -> Outcome:
-    try:
-        return Outcome(
-            body["observation"],
-            float(body["reward"]),
-            bool(body["terminated"]),
-            bool(body["truncated"]),
-            dict(body["info"]),
-            str(body["digest"]),
-            int(body["tick"]),
-            float(body["simulator_seconds"]),
-        )
-    except MISSHAPEN as error:
-        raise ProtocolError(f"a worker answered with an outcome that cannot be read: {error!r}") from None
-
-
-def _trajectory(body: Any) -> Trajectory:
-    try:
-        observations = list(body["observations"]) if "observations" in body else [body["observation"]]
-        flags = [np.array(body[name], kind) for name, kind in (("rewards", np.float64), ("terminated", bool), ("truncated", bool))]
-        digests = [str(digest) for digest in body["digests"]]
-        if any(part.shape != (len(digests),) for part in flags) or len(observations) not in (1, len(digests)) or not digests:
-            raise ValueError("its parts differ in length")
-        info, tick, seconds = dict(body["info"]), int(body["tick"]), float(body["simulator_seconds"])
-        return Trajectory(observations, flags[0], flags[1], flags[2], digests, info, tick, seconds)
-    except MISSHAPEN as error:
-        raise ProtocolError(f"a worker answered with a rollout that cannot be read: {error!r}") from None
-
-
-def _state(body: Any) -> State:
-    try:
-        names = [str(body[name]) for name in ("tier", "digest", "backend", "version")]
-        if not isinstance(body["data"], np.ndarray) or body["data"].dtype != np.uint8:
-            raise ValueError("its data are no bytes")
-        return State(str(body["id"]), body["data"].tobytes(), int(body["tick"]), *names)
-    except MISSHAPEN as error:
-        raise ProtocolError(f"a worker answered with a snapshot that cannot be read: {error!r}") from None

@@ -9,8 +9,9 @@ from gymnasium.utils import seeding
 
 from .client import Client, Lease, Pending
 from .errors import NoEpisode
+from .outcomes import annotate
 from .resume import Source
-from .session import Session, annotate
+from .session import Session
 from .snapshot import Snapshot
 
 

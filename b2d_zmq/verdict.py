@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, Mapping
 
-from .session import Outcome, Seconds
+from .outcomes import Outcome, Seconds
 from .snapshot import Snapshot, State
 
 VERDICTS = ("exact", "good", "degraded")

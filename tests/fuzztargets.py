@@ -23,7 +23,7 @@ import numpy as np
 from bending import bent, spoiled
 from toy import Toy
 
-from b2d_zmq import answers, codec, errors, protocol, session, snapshot, spaces
+from b2d_zmq import answers, codec, errors, outcomes, protocol, snapshot, spaces
 from b2d_zmq.errors import B2DError
 from b2d_zmq.protocol import Header, Kind
 from worker import rig, routes
@@ -261,7 +261,7 @@ def answer():
             raise fault
         tree = codec.decode(told.body) if told.body else {}
         assert isinstance(answers.refusal(tree), B2DError)
-        for read in (session._outcome, session._trajectory, session._state):
+        for read in (outcomes.read_outcome, outcomes.read_trajectory, outcomes.read_state):
             with contextlib.suppress(errors.ProtocolError):
                 read(tree)
 
