@@ -23,11 +23,11 @@ MAX_ITEMS = 8192  # of one list or map: msgpack sets the room for a list aside b
 INLINE_BYTES = 512
 MAX_DIMENSIONS = 6
 MAX_LENGTH = 2**24  # of one dimension
+VALUES_OF_ARRAY = 2 + 5 + MAX_DIMENSIONS  # what the map that describes one counts, at most
 ALLOWED = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8", "|b1")
 
 _CONTAINERS = (dict, list, tuple)
 _FRAME_KEY = "__frame__"
-_VALUES_OF_ARRAY = 2 + 5 + MAX_DIMENSIONS  # as ``decode`` counts the map that describes one
 
 
 def encode(tree: Any) -> List[Any]:
@@ -37,7 +37,7 @@ def encode(tree: Any) -> List[Any]:
 
     def leaf(value: Any) -> Any:
         if isinstance(value, (np.ndarray, np.generic)):
-            values[0] += _VALUES_OF_ARRAY
+            values[0] += VALUES_OF_ARRAY
             return _pack_array(value, arrays)
         if isinstance(value, int):
             raise TypeError("a whole number beyond 64 bits cannot travel")

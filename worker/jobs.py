@@ -10,13 +10,13 @@ import dataclasses
 import hashlib
 import platform
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple
 
 import gymnasium
 import numpy as np
 
 from b2d_zmq import spaces
-from b2d_zmq.codec import INLINE_BYTES
+from b2d_zmq.codec import BODY_BYTES, INLINE_BYTES, MAX_ITEMS, MAX_VALUES, VALUES_OF_ARRAY
 from b2d_zmq.errors import RequestError
 from b2d_zmq.protocol import MAX_FRAMES, Kind
 from b2d_zmq.version import VERSION
@@ -68,8 +68,8 @@ class Jobs:
         which = body.get("observations", "last")
         if which not in ("last", "all"):
             raise RequestError("observations of a rollout must be 'last' or 'all'")
-        if not len(actions):
-            raise RequestError("a rollout of no steps; give at least one action")
+        if not 1 <= len(actions) <= MAX_ITEMS:
+            raise RequestError(f"a rollout of {len(actions)} steps; give one action at least, and {MAX_ITEMS} at most")
         if which == "all":
             self._check_room(len(actions))
         outcomes = list(self._outcomes(actions, ticks, keep_all=which == "all"))
@@ -100,8 +100,9 @@ class Jobs:
 
     def _check_room(self, steps: int) -> None:
         """Refuse a rollout whose observations would not fit in one message before it is driven, not after."""
-        frames, size = _large_arrays(self._backend.traits.observation_space)
-        most = min((MAX_FRAMES - 4) // frames if frames else steps, self._limit // size if size else steps)
+        need = _need(self._backend.traits.observation_space)
+        room = (MAX_FRAMES - 4, self._limit, MAX_VALUES - 8 * steps, BODY_BYTES - 64 * steps)  # less what each step has besides
+        most = min(there // each for there, each in zip(room, need) if each)
         if steps > most:
             raise RequestError(
                 f"a rollout of {steps} steps with all observations does not fit in one message; with this sensor rig the most is {most} "
@@ -176,10 +177,20 @@ def _whole(body: Mapping[str, Any], name: str, low: int, high: int, default: Any
     return value
 
 
-def _large_arrays(space: gymnasium.spaces.Space[Any]) -> Tuple[int, int]:
-    """How many arrays of an observation travel as frames of their own, and their bytes together."""
+class _Need(NamedTuple):
+    """What an observation takes of a message: frames of their own and their bytes; values and bytes in the body."""
+
+    frames: int
+    bytes: int
+    values: int
+    body: int
+
+
+def _need(space: gymnasium.spaces.Space[Any]) -> _Need:
     if isinstance(space, gymnasium.spaces.Dict):
-        parts: List[Tuple[int, int]] = [_large_arrays(part) for part in space.spaces.values()]
-        return sum(part[0] for part in parts), sum(part[1] for part in parts)
+        parts = [_need(part) for part in space.spaces.values()]
+        totals = [sum(column) for column in zip(*parts)] or [0, 0, 0, 0]
+        return _Need(totals[0], totals[1], totals[2] + 1 + len(parts), totals[3] + 8 + sum(map(len, space.spaces)))
     nbytes = int(np.prod(space.shape)) * np.dtype(space.dtype).itemsize if space.shape is not None else 0
-    return (1, nbytes) if nbytes > INLINE_BYTES else (0, 0)
+    framed = nbytes > INLINE_BYTES
+    return _Need(int(framed), nbytes if framed else 0, VALUES_OF_ARRAY, 80 if framed else 80 + nbytes)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from faulty import Counts
 
-from b2d_zmq import spaces
+from b2d_zmq import codec, spaces
 from b2d_zmq.errors import RequestError, UnknownOption
 from b2d_zmq.protocol import Kind
 from worker.jobs import Jobs, describe
@@ -69,3 +69,21 @@ def test_a_restore_may_name_its_tier_and_a_tier_that_is_none_is_refused_by_name(
     with pytest.raises(RequestError, match="tier of a restore must be a text such as 'exact'; got 7"):
         jobs.run(Kind.RESTORE, {"data": data, "tier": 7})
     assert backend.tick == 41
+
+
+def test_a_rollout_with_more_small_values_than_a_body_is_refused_before_it_is_driven():
+    backend = Counts()
+    with pytest.raises(RequestError, match=r"a rollout of \d+ steps .* the most is \d+ steps") as caught:
+        rollout(backend, 8192)
+    assert backend.steps == 0
+    most = int(str(caught.value).rpartition("the most is ")[2].split()[0])
+    reply = rollout(backend, 2)
+    reply.update(observations=reply["observations"][:1] * most, digests=reply["digests"][:1] * most)
+    assert len(codec.decode([bytes(frame) for frame in codec.encode(reply)])["observations"]) == most > 2000
+
+
+def test_a_rollout_of_more_steps_than_a_list_has_room_for_is_refused_before_it_is_driven():
+    backend = Counts()
+    with pytest.raises(RequestError, match=r"8193 steps.*8192 at most"):
+        rollout(backend, 8193, "last")
+    assert backend.steps == 0
