@@ -137,6 +137,7 @@ def conversation():
         (b"d", Header(Kind.DESCRIBE, 1), {"profile": "", "wait": 3.0}),
         (b"d", Header(Kind.ACQUIRE, 2, budget=9.0), {"n": 2, "wait": 9.0, "client": "u", "label": "you", "profile": "p"}),
         (b"d", Header(Kind.STATUS, 3), {}),
+        (host, Header(Kind.HANDOVER, seq=1, **lease), STATE),
         (b"c", Header(Kind.RELEASE, 3), {"leases": ["L1-b"]}),
         (host, Header(Kind.RELEASED, **lease), None),
         (b"w-1", Header(Kind.LOST), {"worker": "w-1", "host": "w-1/h1", "reason": "gone", "code": 13, "log": "words"}),
