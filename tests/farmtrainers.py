@@ -19,6 +19,7 @@ from types import ModuleType
 import zmq
 from farmpeers import TTL
 from farmwatch import require
+from gymnasium.vector import VectorEnv
 
 from b2d_zmq import client as clients
 from b2d_zmq import line, resume
@@ -307,5 +308,6 @@ def simulate(monkeypatch):
             if getattr(module, simulated.__name__, None) is simulated._real:
                 monkeypatch.setattr(module, simulated.__name__, simulated)
     monkeypatch.setattr(line, "KeepAlive", KeepAlive)
+    monkeypatch.delattr(VectorEnv, "__del__", raising=False)  # what is killed says no goodbye
     monkeypatch.setattr(resume, "TICKS", 6)  # episodes are short here
     monkeypatch.setattr(resume, "PIECE", 4)
