@@ -84,7 +84,7 @@ def one_target(name, runs, kept):
         fault = "\n".join(line for line in told.splitlines() if not line.startswith(("INFO", "stat::")))[-3000:]
     elif executed < runs:
         fault = f"it ended after {executed} of {runs} runs"
-    elif memory > 2 * before:
+    elif before and memory > 2 * before:
         fault = f"its memory grew from {before / 1e6:.0f} to {memory / 1e6:.0f} MB"
     seconds, memories = time.monotonic() - start, f"{before / 1e6:5.0f} -> {memory / 1e6:5.0f} MB"
     print(f"{name:16s} {executed:8d} inputs in {seconds:6.1f} s, memory {memories} at most", flush=True)

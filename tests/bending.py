@@ -61,7 +61,9 @@ def _changed(rng, tree, path):
     copy = dict(tree) if isinstance(tree, dict) else list(tree)
     if len(path) == 1 and rng.random() < 0.2:
         if isinstance(copy, list):
-            copy[path[0] : path[0]] = [tree[path[0]]] * rng.choice((1, 2, 70))
+            part = tree[path[0]]
+            few = isinstance(part, (list, dict)) and len(part) > 3  # several rounds of this must not fill the memory
+            copy[path[0] : path[0]] = [part] * rng.choice((1, 2) if few else (1, 2, 70))
         else:
             del copy[path[0]]
         return copy
