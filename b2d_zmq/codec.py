@@ -8,7 +8,7 @@ Decoded arrays are read-only views of what was received.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import msgpack
 import msgpack_numpy
@@ -85,24 +85,29 @@ def decode(frames: Sequence[Any], most: int = MAX_VALUES) -> Any:
             return _from_inline(value)
         return value
 
+    tree = _unpack(buffers[0], most, hook, count)
+    if sorted(used) != list(range(1, len(buffers))):
+        raise CodecError(f"{len(buffers) - 1} array frames came, the body names {sorted(used)}")
+    return tree
+
+
+def _unpack(body: memoryview, most: int, hook: Callable[[Dict[Any, Any]], Any], count: Callable[[Any], Any]) -> Any:
+    """What msgpack makes of a body, ``hook`` of each map in it and ``count`` of each list. Raises CodecError."""
     try:
-        tree = msgpack.unpackb(
-            buffers[0],
+        return msgpack.unpackb(
+            body,
             object_hook=hook,
             list_hook=count,
             max_ext_len=0,
-            max_array_len=max(1, min(MAX_ITEMS, most, buffers[0].nbytes)),
+            max_array_len=max(1, min(MAX_ITEMS, most, body.nbytes)),
             max_map_len=MAX_ITEMS,
             max_str_len=BODY_BYTES,
-            max_bin_len=max(1, len(buffers[0])),
+            max_bin_len=max(1, len(body)),
         )
     except CodecError:
         raise
     except (ValueError, TypeError, KeyError, msgpack.exceptions.UnpackException, RecursionError) as error:
         raise CodecError(f"not a body of ours: {type(error).__name__}: {error}") from None
-    if sorted(used) != list(range(1, len(buffers))):
-        raise CodecError(f"{len(buffers) - 1} array frames came, the body names {sorted(used)}")
-    return tree
 
 
 def _checked(tree: Any, values: List[int]) -> Any:
