@@ -33,7 +33,7 @@ KINDS = {
     "sessions": {
         "calm": Faults(kill=0.0, stall=0.01, restart=0.0),
         "deaths": Faults(cut=0.01, hang=0.004, drain=0.004),
-        "drift": Faults(cut=0.01, fail=0.004, drain=0.004, salted=0.3),
+        "drift": Faults(cut=0.01, fail=0.006, drain=0.004, salted=0.3),
         "crowd": Faults(cut=0.01, drain=0.004),
         "repeats": Faults(duplicate=0.3, cut=0.02, hang=0.002, fail=0.002, still=0.002),
         "chaos": Faults(0.004, 0.2, 0.02, 0.02, 0.004, 0.06, 0.01, 0.002, 0.002, 0.002, 0.002),

@@ -25,8 +25,9 @@ class World:
     """Everybody, the links between them, and what happens next."""
 
     def __init__(self, seed, faults=None, workers=4, clients=3, profiles="aaab"):
-        self.rng, self.now, self.monitor = random.Random(seed), 100.0, Monitor()
+        self.rng, self.now = random.Random(seed), 100.0
         self.trouble = Trouble(self, faults or Faults())
+        self.monitor = Monitor(self.trouble.ordered)
         self.requests = self.boots = self.named = 0
         self.links, self.peers, self.keepers, self.clients, self.trainers = {}, {}, {}, {}, {}
         self.salts = {}  # worker -> of its world

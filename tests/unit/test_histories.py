@@ -37,7 +37,7 @@ def test_no_promise_is_broken_whatever_goes_wrong():
     sessions, broker = told["sessions"], told["broker"]
     assert sessions["faults"] + broker["faults"] >= FAULTS
     # the histories are about something
-    assert sessions["resumed: exact"] > FAULTS / 200 and sessions["resumed: diverged"] > FAULTS / 2000
+    assert sessions["resumed: exact"] > FAULTS / 200 and sessions["resumed: diverged"] > FAULTS / 5000
     assert sessions["given up: Poisoned"] < sessions["episodes"] / 10
     assert broker["jobs"] > FAULTS / 20 and broker["grants"] > FAULTS / 20
 

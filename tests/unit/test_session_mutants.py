@@ -85,7 +85,7 @@ MUTANTS = {  # the kind of histories that shows it soonest, and the defect
     "the log outlives a snapshot": ("deaths", Session, "_begin", old_log),
     "a lost worker's lease is kept alive": ("deaths", Session, "_let_go", lambda self: None),
     "a resume is not told": ("deaths", Session, "_told", lambda self, outcome: outcome),
-    "a job may end any number of hosts": ("deaths", resume, "KILLS", 1000),
+    "a job may end any number of hosts": ("calm", resume, "KILLS", 1000),
     "what went down with a connection is forgotten": ("deaths", Client, "_send_again", lambda self: self._swallowed.clear()),
     "it is sent again under the next seq": ("deaths", Client, "_send_again", under_the_next_seq),
     "a late answer is taken for the present one": ("repeats", Client, "_receive", any_answer),
