@@ -16,7 +16,7 @@ from .output import Relay
 from .plan import Plan
 from .progress import Page, Progress
 
-STOPPED_MOST = 2.0  # s that a host may stand still by a signal: no clock of ours watches it between jobs, and nobody would be told
+STOPPED_MOST = 1.0  # s that a host may stand still by a signal: no clock of ours watches it between jobs, and nobody would be told
 
 log = logging.getLogger("worker.keeper")
 
