@@ -118,7 +118,7 @@ class World:
         ready = [link for link in self.links if until.get(link[0] or link[1], 0.0) <= now and (takes or link[1])]
         if not ready:
             return False
-        link = ready[int(self.rng.random() * len(ready))]
+        link = self.rng.choice(ready)
         queue = self.links[link]
         message = queue.popleft()
         if not queue:
@@ -204,7 +204,7 @@ class World:
             dice = rng.random()
             able = self._able() if dice < 0.3 else ()
             if able:
-                one = able[int(rng.random() * len(able))]
+                one = rng.choice(able)
                 if one.identity in self.trainers:
                     yield one
                 else:
