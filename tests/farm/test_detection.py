@@ -6,7 +6,9 @@ import os
 import signal
 
 import psutil
+import pytest
 from bench import ended, until
+from orphans import VICTIMS, family, hanging_on, kill
 
 from b2d_zmq.protocol import Kind
 
@@ -30,3 +32,11 @@ def test_a_host_that_stands_still_for_a_moment_goes_on(bench):
     worker.expect(Kind.HEARTBEAT)
     os.kill(host, signal.SIGCONT)
     assert worker.do(Kind.RESET, RESET, 2)[1]["info"]["pid"] == host
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_nobody_outlives_whom_he_hangs_on(leaves_nothing, tmp_path, victim):
+    with family(tmp_path) as pids:
+        kill(pids, victim)
+        assert [name for name in VICTIMS if ended(pids[name])] == [name for name in VICTIMS if name == victim or name in hanging_on(victim)]
+    until(lambda: not leaves_nothing())
