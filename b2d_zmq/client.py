@@ -66,7 +66,7 @@ class Pending:
 
     def __init__(self, client: Client, number: int, what: str, seconds: float, frames: List[Any], worker: str) -> None:  # noqa: PLR0917
         self._client, self._what, self._seconds, self._frames, self._worker = client, what, seconds, frames, worker
-        self._deadline, self._patient_until = time.monotonic() + seconds, time.monotonic() + client.timeout
+        self._deadline, self._patient_until = time.monotonic() + seconds, time.monotonic() + min(seconds, client.timeout)
         self.number = number
         self._settled = False
         self._body: Any = None
