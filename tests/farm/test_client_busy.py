@@ -65,7 +65,7 @@ def test_a_time_to_come_back_that_is_none_is_the_usual_one(after):
 def test_others_are_answered_while_one_waits_to_ask_again():
     def answer(frames):
         header = unpack(frames).header
-        kind, tree = (Kind.ERROR, {**BUSY, "retry_after": 30.0}) if header.kind is Kind.DESCRIBE else (Kind.REPLY, {"workers": []})
+        kind, tree = (Kind.ERROR, {**BUSY, "retry_after": 10.0}) if header.kind is Kind.DESCRIBE else (Kind.REPLY, {"workers": []})
         return [pack(Message(header._replace(kind=kind), codec.encode(tree)))]
 
     with playing(answer) as broker, Client(broker.endpoint, timeout=100.0) as client:
