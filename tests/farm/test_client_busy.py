@@ -46,10 +46,10 @@ def test_a_client_that_only_looks_now_and_then_asks_again_too():
 
 def test_when_its_patience_is_over_the_caller_is_told():
     full = Full(10**6)
-    with playing(full) as broker, Client(broker.endpoint, timeout=0.2) as client:
+    with playing(full) as broker, Client(broker.endpoint, timeout=1.0) as client:
         with pytest.raises(Busy, match="full"):
             client.status()
-        assert len(full.numbers) > 2
+        assert len(full.numbers) > 1
         full.left = 0
         assert client.status() == {"workers": []}
 

@@ -216,12 +216,12 @@ def test_without_a_free_descriptor_those_who_are_there_are_served_and_others_wai
         (lease,) = client.acquire(1, wait=30.0)
         played.hear(Kind.GRANT)
         crowd = [played.plain(greeted=False) for _ in range(100)]
+        assert until(lambda: played.process.num_fds() == 64)
         for seq in range(1, 20):
             pending = client.send(Kind.STEP, {"n": seq}, budget=30.0, lease=lease, seq=seq)
             there = played.hear(Kind.STEP)
             played.host.send_multipart([there.header._replace(kind=Kind.REPLY).pack(), *there.body])
             assert pending.result() == {"n": seq}
-        assert played.process.num_fds() == 64
         for plain in crowd:
             plain.close()
         with Client(played.endpoint, timeout=60.0) as late:
