@@ -5,7 +5,8 @@ A real farm of embedded worlds with the state rig; four workers, so that a warm 
 round something is killed or stopped while it does. ``found``: from the signal to the error, for a trainer that wants it raised.
 ``resumed``: the same, to the answer of the step that was under way, from another worker, for one that does not. ``restart``: the longest
 step while the broker is killed and started again. ``orphans``: from a kill to the end of the last process that hangs on the killed one, in
-a farm whose worker has a server of its own. A quiet machine has the figures; a busy one adds what it takes to be scheduled.
+a farm whose worker has a server of its own. ``slow link``: the age of a heartbeat while observations of 26 MB fill a link of 100 Mbit/s;
+nobody may be held lost for it. A quiet machine has the figures; a busy one adds what it takes to be scheduled.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import orphans
+import slowlink
 from chaosfarm import ChaosFarm
 
 from b2d_zmq import CarlaEnv
@@ -152,6 +154,10 @@ def main():
         times = [orphan(victim) for _ in range(max(1, options.rounds // 8))]
         figures[f"orphans of {victim}"] = [float(np.percentile(times, q)) for q in QUANTILES]
         tell(f"orphans of a killed {victim}", times, "2 s")
+    why = slowlink.permitted()
+    told = {} if why else slowlink.run(10, options.heartbeat)
+    figures["slow link"] = told
+    print(f"slow link: {why or told}")
     if options.json:
         options.json.write_text(json.dumps(figures))
 

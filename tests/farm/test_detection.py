@@ -7,6 +7,7 @@ import signal
 
 import psutil
 import pytest
+import slowlink
 from bench import ended, until
 from orphans import VICTIMS, family, hanging_on, kill
 
@@ -40,3 +41,11 @@ def test_nobody_outlives_whom_he_hangs_on(leaves_nothing, tmp_path, victim):
         kill(pids, victim)
         assert [name for name in VICTIMS if ended(pids[name])] == [name for name in VICTIMS if name == victim or name in hanging_on(victim)]
     until(lambda: not leaves_nothing())
+
+
+@pytest.mark.skipif(int(os.environ.get("B2D_KILLS", "0")) < 200, reason="it takes 10 s; make test has it on its default Python")
+def test_observations_that_fill_a_slow_link_make_nobody_look_dead(leaves_nothing):
+    if slowlink.permitted():
+        pytest.skip(f"no network of its own is to be had here: {slowlink.permitted()}")
+    told = slowlink.run(2, 0.25)
+    assert len(told["seconds"]) == 2 and not told["lost"]
