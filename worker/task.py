@@ -33,6 +33,7 @@ TERMS: Tuple[str, ...] = tuple(DENSE)
 REWARD_TYPES: Dict[str, Dict[str, float]] = {"dense": DENSE, "sparse": SPARSE}
 
 MAX_STEPS = 1000  # of an episode, unless the option says otherwise
+MOST_TICKS = 2**53  # that a state may tell of; what counts on must still travel
 MOST_STEPS = 10_000_000
 FULL_SPEED = 30.0  # m/s at which the speed term is full
 GOAL_DISTANCE = 2.0  # metres before the end of the route that count as arrived
@@ -207,7 +208,7 @@ class Task:
         if not isinstance(state, list) or len(state) != len(kinds) or any(type(v) is not k for v, k in zip(state, kinds)):
             raise SnapshotCorrupt("the task of this snapshot is not one: its fields are not the six that belong there")
         ticks, best, total, ended, standing, off_road = state
-        sane = ticks >= 0 and standing >= 0 and 0.0 <= best <= self.length and math.isfinite(total)
+        sane = 0 <= ticks < MOST_TICKS and 0 <= standing < MOST_TICKS and 0.0 <= best <= self.length and math.isfinite(total)
         if not sane or ended not in ("", "time", "collision", "off_route", "completed", "blocked"):
             raise SnapshotCorrupt("the task of this snapshot is not one: its numbers contradict its route")
         self.ticks, self.best, self.cumulative_reward, self.ended = ticks, best, total, ended

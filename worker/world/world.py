@@ -182,7 +182,7 @@ class World(Outlook):
         except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise SnapshotCorrupt(f"not a state of this world: {error!r}") from None
         shapes = floats.shape == self.crowd.f.shape and ints.shape == self.crowd.i.shape and len(numbers) == 16
-        if not shapes or len(served) != len(self.signals.served) or not 0 <= lane < len(self.road.lanes) or tick < 0:
+        if not shapes or len(served) != len(self.signals.served) or not 0 <= lane < len(self.road.lanes) or not 0 <= tick < 2**53:
             raise SnapshotCorrupt("a state of another world: it has other actors, junctions or lanes")
         if not (_sane(floats) and _sane(np.array(numbers)) and self._sound(ints)):
             raise SnapshotCorrupt("a state with numbers out of range")
