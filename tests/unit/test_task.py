@@ -180,8 +180,8 @@ def test_the_state_goes_on_exactly():
 
 @pytest.mark.parametrize(
     "state",
-    [None, [], {}, [0] * 6, [0, 0.0, 0.0, "bored", 0, False], [-1, 0.0, 0.0, "", 0, False], [2**64 - 1, 0.0, 0.0, "", 0, False], [0, 1e9, 0.0, "", 0, False],
-     [0, 0.0, math.nan, "", 0, False], [True, 0.0, 0.0, "", 0, False]],
+    [None, [], {}, [0] * 6, [0, 0.0, 0.0, "bored", 0, False], [-1, 0.0, 0.0, "", 0, False], [0, 1e9, 0.0, "", 0, False],
+     [2**64 - 1, 0.0, 0.0, "", 0, False], [0, 0.0, math.nan, "", 0, False], [True, 0.0, 0.0, "", 0, False]],
 )  # fmt: skip
 def test_a_state_that_is_none_is_refused_and_changes_nothing(state):
     drive = task()
