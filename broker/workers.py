@@ -16,6 +16,7 @@ from .table import Lease, Table, Worker, log
 
 MOST_WORKERS = 4096
 MISSED = 3.5  # heartbeats that a keeper may miss
+LATE = 1.5  # heartbeats after which to see whether a silent keeper's host, which dies with it, is there
 NUDGE_MOST = 32.0  # seconds between repeated WHO and REVOKE; they start at one and double
 LOG_TAIL = 4096  # characters of a host's and its server's log that an error carries
 
@@ -130,10 +131,13 @@ class Workers:
         """A worker's alarm: lost if its keeper was silent too long, otherwise look again later."""
         if self._table.workers.get(worker.id) is not worker:  # it left; one that came again under its name has an alarm of its own
             return
-        if self._expiry(worker) > now:
-            self._table.alarm(self._expiry(worker), "worker", worker)
-        else:
+        late = worker.heard + LATE * worker.heartbeat
+        if self._expiry(worker) <= now:
             self.remove(worker, f"worker {worker.id} lost: its keeper was silent for {now - worker.heard:.1f} s")
+            return
+        if late <= now and worker.lease is not None and worker.attached:  # a GRANT again changes nothing, but must be deliverable
+            self._table.send(worker.host, Kind.GRANT, worker.lease.name, worker.lease.epoch, worker.lease.granted())
+        self._table.alarm(late if late > now else self._expiry(worker), "worker", worker)
 
     def remove(self, worker: Worker, reason: str, code: ErrorCode = ErrorCode.WORKER_LOST) -> None:
         """Forget a worker whose keeper is gone."""

@@ -206,3 +206,16 @@ def test_what_a_stranger_hands_over_is_passed_to_nobody(bench):
         bench.say(sender, Kind.HANDOVER, {}, lease=lease["lease"], epoch=epoch, seq=1)
     assert bench.answer(b"c")[0] is None
     assert len(bench.status()["leases"]) == 1
+
+
+def test_a_silent_keepers_host_is_looked_for_before_its_time_is_over(bench):
+    bench.worker(b"w")
+    (lease,) = leases_of(bench.acquire())
+    bench.job(lease, 2)
+    bench.told.clear()
+    bench.now += 1.6
+    bench.take(bench.broker.tick(bench.now))
+    kind, header, _ = bench.answer(b"w/h1")
+    assert (kind, header.lease, header.epoch) == (Kind.GRANT, lease["lease"], lease["epoch"])
+    bench.take(bench.broker.unreachable(b"w/h1", Message(header), bench.now))
+    assert refusal(bench.answer(b"c"))[0] == ErrorCode.WORKER_LOST
