@@ -29,6 +29,7 @@ IMPOSSIBLE = 1.0 / 4.5  # 1/m: tighter than this is refused
 SHORTEST_JUNCTION = 5.0  # metres
 APPROACH = 5.0  # metres before and behind a junction where the line has its own heading, not the turn's
 WINDOW = 16  # samples on either side of a hint: 8 m, further than any car gets within a tick
+AT_ONCE = 32  # points that are compared with the whole road together: it may have 40,000 samples
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,11 @@ class Road:
     def _nearest(self, px: Any, py: Any, near_s: Any) -> Any:
         """The index of the sample nearest to each point."""
         if near_s is None:
-            dx, dy = px[:, None] - self.x, py[:, None] - self.y
-            return (dx * dx + dy * dy).argmin(axis=1)
+            found = []
+            for at in range(0, max(1, len(px)), AT_ONCE):
+                dx, dy = px[at : at + AT_ONCE, None] - self.x, py[at : at + AT_ONCE, None] - self.y
+                found.append((dx * dx + dy * dy).argmin(axis=1))
+            return np.concatenate(found)
         near = np.asarray(near_s, dtype=np.float64).ravel()
         count = len(self.s)
         first = ((near - self.s[0]) / SPACING).astype(np.int64) - WINDOW
