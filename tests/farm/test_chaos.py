@@ -20,7 +20,7 @@ SECONDS_A_KILL = 1.5
 
 @pytest.mark.timeout(120 + KILLS * SECONDS_A_KILL)
 def test_nothing_is_lost_whoever_is_killed(leaves_nothing, tmp_path, record_property):
-    with ChaosFarm(tmp_path, 6, lease_ttl=LEASE_TTL) as farm, Monkey(farm, KILLS, SEED) as monkey:
+    with ChaosFarm(tmp_path, 8, lease_ttl=LEASE_TTL) as farm, Monkey(farm, KILLS, SEED) as monkey:
         ended = monkey.run(60 + KILLS * SECONDS_A_KILL)
         record_property("chaos", monkey.told())
         sys.stdout.write(f"B2D_CHAOS_SEED={SEED} B2D_KILLS={KILLS}: {monkey.told()}\n")
