@@ -1,6 +1,7 @@
 """The one that strikes: who is killed or stopped, when, and when a stopped one may go on. Drawn from a seed; it waits for nobody.
 
-It spares an episode that was struck twice within two calls: three are one too many by contract (Poisoned), which has tests of its own.
+It spares an episode that was struck twice within two calls, so that each comes to its end; and its trainers bear more losses in one job
+than the three after which it is Poisoned, which has tests of its own.
 """
 
 from __future__ import annotations

@@ -15,10 +15,11 @@ import traceback
 import numpy as np
 from chaosscript import Actor, script
 
-from b2d_zmq import CarlaEnv
+from b2d_zmq import CarlaEnv, resume
 from worker.backends.embedded import EmbeddedBackend
 
 BUDGETS = {"reset": 10.0, "restore": 10.0, "snapshot": 3.0, "step": 3.0, "rollout": 5.0, "rollout_step": 0.1}
+KILLS = 8  # of one job until it is Poisoned: a worker that was struck while it was free is a trap for whoever is given it next
 THOUGHT = 0.02  # s that a trainer thinks between two calls, on average
 
 
@@ -59,6 +60,7 @@ class Trainer:
 
 def main():
     endpoint, label, seed, calls = sys.argv[1:]
+    resume.KILLS = KILLS
     try:
         trainer = Trainer(endpoint, label, int(seed), int(calls))
         with trainer.env:
