@@ -200,10 +200,10 @@ class Client:
         return leases
 
     def release(self, leases: Sequence[Lease]) -> None:
-        """Give leases back; those that are void already are no error."""
+        """Give leases back; those that are void already are no error, nor is that this Client was closed, which gave all of them back."""
         names = [lease.name for lease in leases]
         self._line.drop(names)
-        if names:
+        if names and self._close.alive:
             self.ask(Kind.RELEASE, {"leases": names, "client": self.token})
 
     def handed(self, lease: Lease) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -144,6 +145,7 @@ class Bench:
         identity, *frames = self.router.recv_multipart()
         message = protocol.unpack(frames)
         if message.header.kind is Kind.HEARTBEAT:
-            self.send(identity, Kind.HEARTBEAT)
+            with contextlib.suppress(zmq.ZMQError):  # its sender may have left since
+                self.send(identity, Kind.HEARTBEAT)
             self._seen = deque(seen for seen in self._seen if seen[1].kind is not Kind.HEARTBEAT)
         self._seen.append((identity, message.header, codec.decode(message.body) if message.body else {}))

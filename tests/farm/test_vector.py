@@ -185,6 +185,16 @@ def test_a_bad_environment_is_refused_at_once(farm, bad):
         CarlaVectorEnv(farm.endpoint, **bad)
 
 
+def test_an_environment_may_be_closed_after_its_client(farm):
+    with Client(farm.endpoint) as client:
+        env = CarlaVectorEnv(client=client, num_envs=2, wait=20.0)
+        single = CarlaEnv(client=client, wait=20.0)
+        env.reset(seed=1)
+        single.reset(seed=1)
+    env.close()
+    single.close()
+
+
 def test_leases_are_taken_all_or_none(make, farm):
     env = make(num_envs=4, wait=0.0)
     with pytest.raises(NoFreeWorker):
