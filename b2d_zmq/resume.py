@@ -26,11 +26,11 @@ class Source:
     def __init__(self, profile: str, wait: float, spares: Sequence[Tuple[Client, Lease]] = ()) -> None:
         self.profile, self.wait, self.spares = profile, wait, list(spares)
 
-    def take(self, client: Client) -> Tuple[Client, Lease]:
-        """A lease, and the client that holds it. Raises NoFreeWorker."""
+    def take(self, client: Client, least: float = 0.0) -> Tuple[Client, Lease]:
+        """A lease, and the client that holds it; waits at ``least`` so many seconds. Raises NoFreeWorker."""
         if self.spares:
             return self.spares.pop(0)
-        (lease,) = client.acquire(1, wait=self.wait, profile=self.profile, instead=True)
+        (lease,) = client.acquire(1, wait=max(self.wait, least), profile=self.profile, instead=True)
         return client, lease
 
 

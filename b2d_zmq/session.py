@@ -225,7 +225,8 @@ class Session:
             self._take_over(job)
             log.warning("worker %s is lost; its episode is lived again elsewhere: %s", self.lease.worker, error)
             try:
-                self._move(source)
+                # a worker that makes room for a fresh server where an episode ends is soon back, within what a reset may take
+                self._move(source, job.budget if job.kind is Kind.RESET and isinstance(error, WorkerLeft) else 0.0)
                 steps, at, gaps = self._relive(job)
                 self._resumed = Resumed(lost, self.lease.worker, steps, Seconds(time.monotonic() - began), at, gaps)
                 return self._ask(job)
@@ -257,10 +258,10 @@ class Session:
             self.digests.append(at)
             self.log.extend([] if job.entry is None else [job.entry])
 
-    def _move(self, source: Source) -> None:
-        """Give this lease back, whatever became of it, and take another."""
+    def _move(self, source: Source, least: float) -> None:
+        """Give this lease back, whatever became of it, and take another, waiting ``least`` seconds for it if the source would wait less."""
         self._let_go()
-        self.client, self.lease = source.take(self.client)
+        self.client, self.lease = source.take(self.client, least)
         self.seq = 0
 
     def _let_go(self) -> None:

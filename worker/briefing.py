@@ -7,7 +7,7 @@ from typing import Any, Dict, NamedTuple
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG: starting again would not help
 EXIT_SIMULATOR = 74  # EX_IOERR: the simulator no longer answers, the progress page says how
-EXIT_WORN = 75  # EX_TEMPFAIL: asked to make room for a fresh server, at the end of a lease
+EXIT_WORN = 75  # EX_TEMPFAIL: asked to make room for a fresh server, where an episode ends
 
 
 class Briefing(NamedTuple):

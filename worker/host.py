@@ -52,7 +52,7 @@ class Host:
         self._jobs = Jobs(backend, briefing.message_bytes)
         self._progress = page.read()
         self._outbox: Deque[List[Any]] = deque()
-        self._worn = self._over = False  # told to leave where the lease ends, to make room for a fresh server; it has ended
+        self._worn = self._over = False  # told to leave where an episode ends, to make room for a fresh server; it has ended
         self._leaves_by = math.inf  # told to leave: the episode was handed over, and this is how long to wait for the broker's word
         backend.progress = self._tell
 
@@ -92,7 +92,9 @@ class Host:
             log.warning("host %s dropped a message that it cannot read: %s", self._briefing.identity, error)
             return
         kind = message.header.kind
-        if kind in protocol.TO_HOST:
+        if self._worn and kind is Kind.RESET and message.header[2:4] == (self._ledger.lease, self._ledger.epoch):
+            self._over = True  # nobody wants the episode before any more; who asks for another is told of this end, and asks elsewhere
+        elif kind in protocol.TO_HOST:
             self._send(self._answer(message))
         elif kind is Kind.GRANT:
             self._grant(message)

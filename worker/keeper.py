@@ -52,7 +52,7 @@ class Keeper:
         self._announced = False
         self._fault = ""  # why the host was killed
         self._code = ErrorCode.WORKER_LOST
-        self._worn = ""  # why both are to be replaced where the lease ends
+        self._worn = ""  # why both are to be replaced where an episode ends
         self._backoff = Backoff()
 
     def run(self) -> int:
@@ -161,7 +161,7 @@ class Keeper:
         elif host.opened and not self._worn:
             self._worn = self._server.look(now, host.progress())
             if self._worn:
-                log.info("worker %s replaces its server at the end of the lease: %s", self._plan.worker, self._worn)
+                log.info("worker %s replaces its server where an episode ends: %s", self._plan.worker, self._worn)
                 host.child.send(signal.SIGUSR1)
 
     def _kill_host(self, why: str) -> None:
@@ -180,7 +180,8 @@ class Keeper:
             log.error("worker %s: the configuration is wrong, as said above", self._plan.worker)
             return self._leave("its configuration is wrong", EXIT_CONFIGURATION)
         reason, delay = self._judge(host, death, now)
-        self._control.send(Kind.LOST, {**names, "reason": reason, "code": int(self._code), "log": self._last_words(death)})
+        code = ErrorCode.WORKER_LEFT if death.code == EXIT_WORN else self._code
+        self._control.send(Kind.LOST, {**names, "reason": reason, "code": int(code), "log": self._last_words(death)})
         self._next_start = now + delay
         log.warning("%s; another starts in %.1f s", reason, delay)
         return None
@@ -188,7 +189,7 @@ class Keeper:
     def _judge(self, host: Hosting, death: Death, now: float) -> tuple[str, float]:
         """In words why the host ended, and how long to wait before the next."""
         if death.code == EXIT_WORN:
-            return f"the server of worker {self._plan.worker} was replaced at the end of a lease: {self._worn}", 0.0
+            return f"the server of worker {self._plan.worker} was replaced where an episode ended: {self._worn}", 0.0
         reason = self._fault or f"host {host.name} died ({describe_exit(death.code)}) {death.during}"
         if death.code == EXIT_SIMULATOR and not self._fault:
             reason = f"the simulator of {host.name} was given up {death.during}: {death.doing}"

@@ -35,7 +35,7 @@ class Server:
         return ""
 
     def look(self, now: float, progress: Progress) -> str:
-        """Take in how the opened host is doing; a reason why both should be replaced where the lease ends, or the empty string."""
+        """Take in how the opened host is doing; a reason why both should be replaced where an episode ends, or the empty string."""
         return ""
 
     def end(self, now: float, at_once: bool) -> None:

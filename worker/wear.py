@@ -1,4 +1,4 @@
-"""When a server is worn and has to make room for a new one: it has grown, or it is old. Decides only; it happens where a lease ends.
+"""When a server is worn and has to make room for a new one: it has grown, or it is old. Decides only; it happens where an episode ends.
 
 CARLA's memory grows with each map that is loaded, and crashes become likely. How much a fresh server takes depends on the map,
 so the measure is what it had when each map was first seen, the largest of them.

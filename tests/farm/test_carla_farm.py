@@ -117,3 +117,19 @@ def test_a_group_on_carla_has_a_noise_floor_and_its_servers_are_told(here):
         assert len({one["pid"] for one in servers}) == len({one["port"] for one in servers}) == 2
         done = b2d("status", "--endpoint", farm.endpoint)
     assert done.returncode == 0 and str(servers[0]["pid"]) in done.stdout and str(servers[1]["port"]) in done.stdout
+
+
+def test_a_trainer_that_keeps_its_lease_gets_a_fresh_server(here):
+    options = {"backend": "carla", "carla_root": here / "carla", "sensors": "state", "log_dir": here / "logs", "heartbeat": 0.2}
+    with LocalFarm(1, worker_options=["--recycle-episodes", "2"], **options) as farm, CarlaEnv(farm.endpoint, wait=0.0) as env:
+
+        def server():
+            return env.client.status()["workers"][0]["progress"].get("server", {})
+
+        first = [env.reset(seed=1)[1]["digest"], env.step([0.5, 0.0, 0.0])[4]["digest"]]
+        env.reset(seed=1)
+        pid = until(lambda: server().get("worn") and server()["pid"])
+        info = env.reset(seed=1)[1]
+        assert info["resumed"]["verdict"] == "exact" and "replaced where an episode ended" in info["resumed"]["lost"][0]
+        assert [info["digest"], env.step([0.5, 0.0, 0.0])[4]["digest"]] == first
+        assert until(lambda: server().get("pid")) != pid

@@ -123,6 +123,6 @@ def test_a_server_that_leaks_is_replaced_where_the_lease_ends(owner):
     assert worker.do(Kind.STEP, {**STEP, "ticks": 60}, 2)[0] is Kind.REPLY
     until(lambda: worker.expect(Kind.HEARTBEAT)[2]["progress"]["server"]["worn"])
     worker.send(worker.host, Kind.REVOKE, lease="L1", epoch=1)
-    assert "replaced at the end of a lease: its memory is" in lost(worker)["reason"]
+    assert "replaced where an episode ended: its memory is" in lost(worker)["reason"]
     worker.attached()
     assert ended(server.pid)
