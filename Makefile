@@ -40,7 +40,7 @@ model: .venv/installed  ## spin's search of the model of lease and fencing, with
 	B2D_MODEL=1 .venv/bin/python $(PYTEST) -s tests/model
 
 KILLS ?= 2000
-chaos: .venv/installed  ## two thousand kills and stops on a real farm, some 10 minutes; KILLS= for another number, B2D_CHAOS_SEED= for the same again
+chaos: .venv/installed  ## two thousand kills and stops on a real farm, some 10 to 15 minutes; KILLS= for another number, B2D_CHAOS_SEED= for the same again
 	B2D_KILLS=$(KILLS) .venv/bin/python $(PYTEST) -s tests/farm/test_chaos.py tests/farm/test_moments.py
 
 detection: .venv/installed  ## how soon a death is found, an episode resumed and a restarted broker heard, a minute or two; wants a quiet machine
