@@ -91,13 +91,14 @@ class Keeper:
 
     def _notice_ends(self, now: float) -> int | None:
         """The server's end first: it is the cause where both have ended."""
-        died = self._server.died(now)
         host = self._host
+        ended = host is not None and host.child.ended()  # looked at first: a server that took its host along was dead before it
+        died = self._server.died(now)
         if host is None:
             return None
         if died:
             self._kill_host(f"{died} {host.during}")
-        return self._bury(host, now) if host.child.ended() else None
+        return self._bury(host, now) if ended or host.child.ended() else None
 
     def _act(self, now: float) -> int | None:
         """Do what is due at this moment; an exit code when there is nothing left to do."""
