@@ -204,28 +204,18 @@ def test_a_server_that_takes_too_long_to_start_is_replaced(owner):
     assert "waiting for CARLA's port" in lost["reason"]
 
 
-def test_an_old_server_is_replaced_where_the_lease_ends(owner):
+def test_an_old_server_is_replaced_before_the_next_episode_of_a_lease_that_goes_on(owner):
     worker = owner("--recycle-episodes", "2").grant()
     before = reset(worker)
     reset(worker, seq=2)
     progress(worker, lambda told: "served 2 episodes" in told["server"]["worn"])
     assert worker.do(Kind.STEP, STEP, 3)[0] is Kind.REPLY  # the lease goes on
-    worker.send(worker.host, Kind.REVOKE, lease="L1", epoch=1)
-    assert "replaced where an episode ended: it has served 2 episodes" in worker.expect(Kind.LOST)[2]["reason"]
+    worker.job(Kind.RESET, {"seed": 1, "options": {}}, 4)
+    told = worker.expect(Kind.LOST)[2]
+    assert told["code"] == ErrorCode.WORKER_LEFT and "replaced where an episode ended: it has served 2 episodes" in told["reason"]
     worker.grant("L2", 2)
     after = worker.do(Kind.RESET, {"seed": 1, "options": {}}, 1, lease="L2", epoch=2)[1]["info"]
     assert after["server_pid"] != before["server_pid"]
-
-
-def test_a_worn_server_is_replaced_before_the_next_episode_of_a_lease_that_goes_on(owner):
-    worker = owner("--recycle-episodes", "2").grant()
-    reset(worker)
-    reset(worker, seq=2)
-    progress(worker, lambda told: told["server"]["worn"])
-    worker.job(Kind.RESET, {"seed": 1, "options": {}}, 3)
-    told = worker.expect(Kind.LOST)[2]
-    assert told["code"] == ErrorCode.WORKER_LEFT and "replaced where an episode ended" in told["reason"]
-    worker.attached()
 
 
 def test_a_large_server_is_replaced_where_the_lease_ends(owner):
