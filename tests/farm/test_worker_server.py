@@ -222,6 +222,8 @@ def test_a_large_server_is_replaced_where_the_lease_ends(owner):
     worker = owner("--recycle-memory", "0.001").grant()
     reset(worker)
     progress(worker, lambda told: "the most is 0.00 GB" in told["server"]["worn"])
+    worker.send(worker.host, Kind.REVOKE, lease="L1", epoch=1)
+    assert "replaced where an episode ended" in worker.expect(Kind.LOST)[2]["reason"]
 
 
 def test_the_servers_log_does_not_grow_for_ever(owner, monkeypatch):
